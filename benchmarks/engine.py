@@ -27,6 +27,7 @@ import families
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
+from qstore_ray.learn.step import BLOCK
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.cost import cost, measure
 
@@ -66,8 +67,8 @@ class Case:
         return backend.evaluate(self.template, self.observables, self.bindings).values
 
     def gradient(self, backend: StatevectorBackend) -> np.ndarray:
-        """Gradients (B, P)."""
-        _, pullback = backend.vjp(self.template, self.observables, self.bindings)
+        """Gradients (blocks of rows, P), as a training asks for them."""
+        _, pullback = backend.vjp(self.template, self.observables, self.bindings, block=BLOCK)
         return pullback(self.cotangent).params
 
 

@@ -25,7 +25,7 @@ from qstore_ray.circuits.library.ansatze import strongly_entangling
 from qstore_ray.circuits.library.encodings import amplitude, angle
 from qstore_ray.circuits.observable import Observable, named_observables, z_observables
 from qstore_ray.circuits.qiskit.qiskit import from_qiskit
-from qstore_ray.circuits.template import Op, Template, param
+from qstore_ray.circuits.template import Angle, Op, Template, param
 
 SEED = 7
 FAMILIES = ("F1", "F2", "F3", "F4", "F5", "F6")
@@ -107,7 +107,7 @@ def write(family: str, n: int, folder: Path) -> Path:
         "initial": template.initial,
         "n_rows": template.n_rows,
         "n_params": template.n_params,
-        "ops": [[op.gate, op.qubits, op.angles] for op in template.ops],
+        "ops": [[op.gate, op.qubits, [*map(_written, op.angles)]] for op in template.ops],
         "observables": [_qubits_of(observable) for observable in built.observables],
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +130,14 @@ def arrays(built: Built, family: str, n: int) -> dict[str, np.ndarray]:
         "c": rng.normal(),
         "y": rng.choice([-1.0, 1.0], batch),
     }
+
+
+def _written(angle: Angle) -> list[Any]:
+    """Kind, slot, scale and offset: no angle of the families is a sum of slots."""
+    if not angle.terms:
+        return ["const", 0, 0.0, angle.offset]
+    (term,) = angle.terms
+    return [term.kind, term.slot, term.scale, angle.offset]
 
 
 def _qubits_of(observable: Observable) -> list[int]:

@@ -21,6 +21,8 @@ from qstore_ray.circuits.template import Op, Template, const, param, row
 if TYPE_CHECKING:
     import numpy as np
 
+BLOCK = 16
+"""Rows whose gradients a training adds up; see `learn/step.py`."""
 ENGINE = sys.argv[1] if len(sys.argv) > 1 else "auto"
 
 
@@ -70,7 +72,7 @@ def build(case: Case) -> Step:
 
     def step() -> tuple[float, np.ndarray]:
         key = DrawKey((0, next(steps))) if noise else None
-        estimates, pullback = backend.vjp(template, observables, bindings, key=key)
+        estimates, pullback = backend.vjp(template, observables, bindings, key=key, block=BLOCK)
         loss, slope = case.loss(estimates.values)
         return loss, pullback(slope[:, None] * case.w).params.sum(axis=0)
 

@@ -82,6 +82,8 @@ class Estimates:
 class Gradients(NamedTuple):
     """Σ_o cotangent[i, o] · ∂⟨O_o⟩/∂slot for each row i: rows (N, A), params (N, P).
 
+    With `block` rows summed up, params are those of each block (⌈N / block⌉, P).
+
     `amplitudes` (N, 2^n) holds the same for the real and imaginary parts of the initial state,
     as ∂/∂Re + i·∂/∂Im; None where the template starts from zeros.
     """
@@ -167,6 +169,25 @@ class DifferentiableBackend(Backend, Protocol):
 def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
     """Whether the backend offers `vjp`, and does not take shots in every evaluation."""
     return hasattr(backend, "vjp") and takes_no_shots(backend)
+
+
+class SummingBackend(DifferentiableBackend, Protocol):
+    """A differentiable backend that adds up the parameters' gradients of rows itself.
+
+    It has an attribute `sums_blocks` that is true, and its `vjp` takes `block`: the gradients of
+    the parameters are then sums over so many rows at a time, which may take far less work than
+    those of every row.
+    """
+
+    @property
+    def sums_blocks(self) -> bool:
+        """Always true."""
+        ...
+
+
+def can_sum_blocks(backend: Backend) -> bool:
+    """Whether the backend's `vjp` takes `block`."""
+    return bool(getattr(backend, "sums_blocks", False))
 
 
 class RandomBackend(Backend, Protocol):

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
+from qstore_ray.backends.blocks import summed
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
@@ -34,6 +35,8 @@ from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ConfigError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.program import Program
+from qstore_ray.simulate.compile.tail import BLOCK, CutProgram, compile_cut
 from qstore_ray.simulate.cones.sweep import ConeEngine
 from qstore_ray.simulate.engines.engines import (
     EngineName,
@@ -77,6 +80,7 @@ class StatevectorBackend:
 
     name = "statevector"
     samples = True
+    sums_blocks = True
 
     def __init__(
         self,
@@ -109,6 +113,7 @@ class StatevectorBackend:
         if light_cones and self.draws:
             raise _exact_cones_error("noise" if self.noise else "shots")
         self._run = open_engine(self.engine)
+        self._last: _Compiled | None = None
 
     def __repr__(self) -> str:
         return (
@@ -224,8 +229,12 @@ class StatevectorBackend:
         *,
         rows_gradient: bool = False,
         key: DrawKey | None = None,
+        block: int | None = None,
     ) -> tuple[Estimates, Pullback]:
         """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`.
+
+        With `block`, the last gates of a circuit may become one observable of a few qubits for all
+        rows (`simulate/compile/tail.py`): see `SummingBackend`.
 
         With noise they are the means over the trajectories that the key draws, and the gradient is
         the exact one of those means.
@@ -246,15 +255,68 @@ class StatevectorBackend:
             each = bytes_of_trajectory(errors.signed, len(observables))
             check_trajectories(len(bindings), self.trajectories, each)
             run = self._trajectories(errors, bindings, key_of_errors(key), keep=True)
-            return run.estimates(), partial(run.pullback, rows_gradient=rows_gradient)
-        values, reverse = self._exact(template, tuple(observables), bindings, keep=True)
+            back = partial(run.pullback, rows_gradient=rows_gradient)
+            return run.estimates(), back if block is None else lambda g: summed(back(g), block)
+        observables = tuple(observables)
+        program = None
+        if not self._is_cut(template):
+            program = self._compiled(template, observables, bindings, block)
+        if isinstance(program, CutProgram):
+            return self._vjp_in_two(program, bindings, rows_gradient)
+        values, reverse = self._exact(template, observables, bindings, keep=True)
 
         def pullback(cotangent: FloatArray) -> Gradients:
             found = reverse(cotangent, rows_gradient=rows_gradient)
             split = template.n_rows
             if not rows_gradient:  # an angle with row and parameter has the derivative of both
                 found.slots[:, :split] = 0.0
-            return Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
+            own = Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
+            return own if block is None else summed(own, block)
+
+        return Estimates(values, usage=Usage(circuits=len(bindings))), pullback
+
+    def _compiled(
+        self,
+        template: Template,
+        observables: tuple[Observable, ...],
+        bindings: Bindings,
+        block: int | None,
+    ) -> Program | CutProgram:
+        """The circuit's program; two of them where that is worth it and all rows share parameters.
+
+        The last one is known by its very objects: to compare circuits gate by gate costs a small
+        step a good part of its time.
+        """
+        shape = bindings.params.ndim, block
+        last = self._last
+        known = last and last.template is template and last.observables is observables
+        if last and known and last.shape == shape:
+            return last.program
+        cut = None
+        if self.engine == "native" and self.precision == "complex128" and shape == (1, BLOCK):
+            cut = compile_cut(template, observables)
+        program = cut or compile_program(template, observables, shape[0] == 2)
+        self._last = _Compiled(template, observables, shape, program)
+        return program
+
+    def _vjp_in_two(
+        self, cut: CutProgram, bindings: Bindings, rows_gradient: bool
+    ) -> tuple[Estimates, Pullback]:
+        from qstore_ray.simulate.engines import cut_native
+
+        values, tape = cut_native.forward(
+            cut, bindings.rows, bindings.params, bindings.amplitudes, threads=self.threads
+        )
+
+        def pullback(cotangent: FloatArray) -> Gradients:
+            slots, tail, amplitudes = cut_native.reverse(
+                tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
+            )
+            split = cut.head.n_rows
+            if not rows_gradient:
+                slots[:, :split] = 0.0
+            found = summed(Gradients(slots[:, :split], slots[:, split:], amplitudes), BLOCK)
+            return found._replace(params=found.params + tail)
 
         return Estimates(values, usage=Usage(circuits=len(bindings))), pullback
 
@@ -349,6 +411,15 @@ class StatevectorBackend:
             self._run, errors, bindings, key, trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
+
+
+class _Compiled(NamedTuple):
+    """A program, what it was compiled of, and the parameters' dimensions and block."""
+
+    template: Template
+    observables: tuple[Observable, ...]
+    shape: tuple[int, int | None]
+    program: Program | CutProgram
 
 
 def _exact_cones_error(what: str) -> ConfigError:

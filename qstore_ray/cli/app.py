@@ -21,7 +21,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import cluster, federate, output, privacy
+from qstore_ray.cli import cluster, federate, output, privacy, serve
 from qstore_ray.cli.commands import (
     config,
     data,
@@ -61,6 +61,7 @@ app.command("federate", epilog=federate.EXAMPLES)(federate.federate)
 app.command("submit", epilog=EXAMPLES)(submit)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)

@@ -101,7 +101,7 @@ class DifferentiableUnpaddedBackend(UnpaddedBackend):
             rows, params, amplitudes = pullback(cotangent[real])
             return Gradients(
                 _with_zeros(rows, real),
-                _with_zeros(params, real),
+                params if options.get("block") else _with_zeros(params, real),
                 None if amplitudes is None else _with_zeros(amplitudes, real),
             )
 

@@ -82,6 +82,7 @@ def value_and_grad(
         model.bindings(parts, inputs, angles),
         rows_gradient=model.rows_gradient,
         key=key,
+        block=BLOCK if clip is None else None,
     )
     outputs, hidden, after = _head(model, parts, _by_block(estimates.values))
     targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
@@ -92,7 +93,10 @@ def value_and_grad(
     found = model.split(gradient)  # views, filled part by part
     slopes = _through_head(model, parts, found, hidden, after, slopes)
     gradients = pullback(slopes.reshape(len(x), -1))
-    _fill(found.circuit, _by_block(gradients.params))
+    if clip is None:
+        found.circuit[:] = gradients.params
+    else:
+        _fill(found.circuit, _by_block(gradients.params))
     by_angle = gradients.rows
     if parts.input_scale is not None and found.input_scale is not None:
         # The angle is scale · encoded angle, so its derivative by the scale is the encoded angle.

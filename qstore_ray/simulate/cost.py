@@ -116,18 +116,21 @@ def _per_row(program: Program, gradient: bool, rows_gradient: bool = False) -> t
     if gradient:
         flops += diagonal * (n + 4) + 8 * strings + (28 if stop < 0 else 0)
         moved += 64.0 * (1 + diagonal + strings)
+    widths = program.layer_qubits()
     for layer, (kind, first, last) in enumerate(program.layers):
+        share = 0.5 ** (n - int(widths[layer]))
         by_row = program.by_row[first:last]
         back = gradient and layer >= stop
         if kind == PHASES:
             angles = n + _SINCOS if by_row.any() else 0
-            flops += 6 + angles + (15 + n + angles if back else 0)
-            moved += 32 + (64 if back else 0)
+            flops += share * (6 + angles + (15 + n + angles if back else 0))
+            moved += share * (32 + (64 if back else 0))
         else:
             general = int(by_row.sum())
             shared = last - first - general
-            flops += 4 * shared + 6 * general + (12 * shared + 16 * general if back else 0)
-            moved += (32 + (64 if back else 0)) * -(-(last - first) // 6)
+            turns = 4 * shared + 6 * general + (12 * shared + 16 * general if back else 0)
+            flops += share * turns
+            moved += share * (32 + (64 if back else 0)) * -(-(last - first) // 6)
     return flops * dim, moved * dim
 
 

@@ -42,9 +42,13 @@ def test_a_secret_is_created_with_the_key_that_is_mounted(command: str, tmp_path
     words = [re.sub(r"=/path/to/.*", f"={file}", word) for word in shlex.split(command)[1:]]
     secret = yaml.safe_load(kubectl(*words, "--dry-run=client", "-o", "yaml"))
     assert problems({k: v for k, v in secret.items() if k != "metadata"} | {"metadata": {}}) == []
+    optional = ROOT / "clusters/kuberay/components/serving/predictions.yaml"
     mounted = [
         volume["secret"]
-        for manifest in render(ROOT / "clusters/kuberay/overlays/cpu")
+        for manifest in (
+            *render(ROOT / "clusters/kuberay/overlays/cpu"),
+            *yaml.safe_load_all(optional.read_text("utf-8")),
+        )
         for volume in _volumes(manifest)
         if volume.get("secret", {}).get("secretName") == secret["metadata"]["name"]
     ]

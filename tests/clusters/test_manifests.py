@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 import yaml
 
 from qstore_ray.backends.ibm.service.account import read_token
+from qstore_ray.cli.app import main
 from qstore_ray.errors import ConfigError
+from qstore_ray.serve.app import DEFAULT_PORT
 from tests.clusters.manifests import (
     KUBERAY,
     ROOT,
@@ -282,7 +285,7 @@ def test_a_queued_job_waits_for_kueue():
     assert [m["spec"].get("suspend") for m in render(KUBERAY / "jobs/train")] == [None]
 
 
-OPTIONAL = {"gcs-rocksdb", "monitoring"}
+OPTIONAL = {"gcs-rocksdb", "monitoring", "serving"}
 """Components that no overlay has by default."""
 
 
@@ -291,7 +294,8 @@ def _with_component(name: str, folder: Path) -> list[Manifest]:
     shutil.copytree(KUBERAY, folder / "kuberay")
     overlay = folder / "kuberay/overlays/cpu"
     file = overlay / "kustomization.yaml"
-    file.write_text(file.read_text("utf-8") + f"  - ../../components/{name}\n")
+    text, image = file.read_text("utf-8"), "  - ../../image\n"
+    file.write_text(text.replace(image, f"  - ../../components/{name}\n{image}"))
     return render(overlay)
 
 
@@ -316,6 +320,34 @@ def test_prometheus_alone_may_read_the_metrics(tmp_path: Path):
     }
     usual = render(KUBERAY / "overlays/cpu")
     assert "metrics" not in {manifest["metadata"]["name"] for manifest in usual}
+
+
+def test_the_prediction_server_obeys_the_same_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    manifests = _with_component("serving", tmp_path)
+    assert [problem for manifest in manifests for problem in problems(manifest)] == []
+    overlay = tmp_path / "kuberay/overlays/cpu"
+    for rule in (
+        test_every_image_is_pinned_by_its_digest,
+        test_no_container_runs_as_root_or_writes_to_its_image,
+        test_each_container_has_its_limits_and_a_place_to_write,
+        test_secrets_are_files_and_never_variables,
+        test_nothing_is_open_to_the_outside,
+        test_what_is_not_named_is_refused_by_the_network,
+    ):
+        rule(overlay)
+    (server,) = (m for m in manifests if m["metadata"]["name"] == "qstore-predictions"
+                 and m["kind"] == "Deployment")  # fmt: skip
+    (container,) = server["spec"]["template"]["spec"]["containers"]
+    (command,) = re.findall(r"exec (qstore .*)", container["command"][-1])
+    words = shlex.split(command.replace("$POD_IP", "127.0.0.1").replace("/runs", str(tmp_path)))
+    assert main(words[1:]) == 2
+    assert f"there are no runs in {tmp_path}" in capsys.readouterr().err
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["http"] == DEFAULT_PORT
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health", "port": "http"}
 
 
 def test_every_component_is_used_and_every_file_is_yaml():

@@ -83,13 +83,18 @@ def _line(finding: Diagnosis) -> str:
 def _versions() -> list[Diagnosis]:
     from qstore_ray.doctor.diagnosis import Diagnosis
     from qstore_ray.doctor.packages import installed
-    from qstore_ray.simulate.engines.engines import choose_engine, describe, engines
+    from qstore_ray.simulate.engines.engines import (
+        TO_GET_KERNELS,
+        WITHOUT_KERNELS,
+        describe,
+        engines,
+    )
 
-    missing = [name for name, there in engines().items() if not there]
-    engine = describe(choose_engine("auto"))
-    engine += f"; not installed: {', '.join(missing)}" if missing else ""
+    there = engines()
     return [
-        Diagnosis("engine", "ok", engine),
+        Diagnosis("engine", "ok", describe("native"))
+        if there["native"]
+        else Diagnosis("engine", "note", f"numpy; {WITHOUT_KERNELS}", TO_GET_KERNELS),
         *(Diagnosis(name, "ok", installed(name) or "not installed") for name in _PACKAGES),
     ]
 

@@ -26,8 +26,10 @@ from qstore_ray.backends.base import (
     Estimates,
     Pullback,
     can_differentiate,
+    can_sum_blocks,
     takes_no_shots,
 )
+from qstore_ray.backends.blocks import summed
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -138,12 +140,14 @@ def linearize(
     *,
     rows_gradient: bool = False,
     key: DrawKey | None = None,
+    block: int | None = None,
 ) -> tuple[Estimates, Pullback]:
     """Values (N, O) of the rows, and the pullback from cotangents (N, O) to their gradients.
 
     Args:
         key: names the random draws of a backend or a method that has any. All copies of a row in a
             plan have the same random errors, and shots of their own.
+        block: the gradients of the parameters are asked for as sums over so many rows.
 
     Raises:
         BackendError: an exact method on a backend that cannot differentiate.
@@ -159,10 +163,22 @@ def linearize(
             key = key._replace(n_rows=len(bindings))
         estimates = backend.evaluate(plan.template, observables, plan.bindings, **_drawn(key))
         values, pullback = plan.combine(estimates.values)
-        return Estimates(values, usage=estimates.usage), pullback
+        return Estimates(values, usage=estimates.usage), _by_block(pullback, block)
     if not can_differentiate(backend):
         raise no_gradient_error(backend, method.name)
-    return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key))
+    options = _drawn(key)
+    if block is not None and can_sum_blocks(backend):
+        options["block"], block = block, None
+    estimates, pullback = backend.vjp(
+        template, observables, bindings, rows_gradient=rows_gradient, **options
+    )
+    return estimates, _by_block(pullback, block)
+
+
+def _by_block(pullback: Pullback, block: int | None) -> Pullback:
+    if block is None:
+        return pullback
+    return lambda cotangent: summed(pullback(cotangent), block)
 
 
 def no_gradient_error(backend: Backend, method: str) -> BackendError:

@@ -12,6 +12,7 @@ import numpy as np
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.frame import pauli_rotations
+from qstore_ray.simulate.compile.parts import QubitPart, split
 from qstore_ray.simulate.compile.passes import (
     Layer,
     layers,
@@ -48,18 +49,28 @@ def compile_rotations(
     terms: list[Term],
     n_observables: int,
     params_per_row: bool,
+    *,
+    kept: bool = False,
 ) -> Program:
     """The program of rotations, and terms that are measured after them.
 
     Args:
         template: how many qubits and slots there are, and where the circuit starts.
+        kept: the terms are X and Z of qubits that are kept for observables of any kind.
     """
     rotations = light_cone(rotations, terms)
     leading: list[list[Rotation]] = [[] for _ in range(template.n_qubits)]
+    whole = QubitPart(0, template.n_qubits, rotations)
     if template.initial == "zeros":
         leading, rotations = product_start(rotations, template.n_qubits)
-    gathered = layers(light_cone(real_rotations(rotations), terms))
-    return _program(template, leading, gathered, terms, n_observables, params_per_row)
+        whole = split(rotations, 0, template.n_qubits)
+    parts = whole.in_order()
+    gathered = [layers(real_rotations(part.rotations)) for part in parts[:-1]]
+    gathered.append(layers(light_cone(real_rotations(whole.rotations), terms)))
+    return _program(
+        template, leading, list(zip(parts, gathered, strict=True)), terms, n_observables,
+        params_per_row, kept=kept,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=128)
@@ -80,7 +91,8 @@ def compile_state_rotations(
     """The program of rotations whose final state is asked for; see `compile_states`."""
     leading: list[list[Rotation]] = [[] for _ in range(template.n_qubits)]
     gathered = layers(real_rotations(rotations), whole=4 * math.pi)
-    program = _program(template, leading, gathered, [], 0, params_per_row)
+    whole = QubitPart(0, template.n_qubits, rotations)
+    program = _program(template, leading, [(whole, gathered)], [], 0, params_per_row)
     by_row = program.by_row.copy()
     for kind, first, last in program.layers:
         by_row[first:last] |= kind == TURNS
@@ -90,18 +102,28 @@ def compile_state_rotations(
 def _program(
     template: Template,
     leading: list[list[Rotation]],
-    gathered: list[Layer],
+    gathered: list[tuple[QubitPart, list[Layer]]],
     terms: list[Term],
     n_observables: int,
     params_per_row: bool,
+    *,
+    kept: bool = False,
 ) -> Program:
     rotations = [rotation for run in leading for rotation in run]
     leading_starts = [0, *accumulate(len(run) for run in leading)]
-    code = []
-    for layer in gathered:
-        first = len(rotations)
-        rotations += [Rotation(x, z, angle) for (x, z), angle in layer.rotations.items()]
-        code.append((PHASES if layer.kind == "phases" else TURNS, first, len(rotations)))
+    code: list[tuple[int, int, int]] = []
+    ranges: list[tuple[int, ...]] = []
+    places: dict[int, int] = {}
+    for part, own_layers in gathered:
+        own = [places[id(one)] for one in part.own] or [-1, -1]
+        places[id(part)] = len(ranges)
+        ranges.append((part.first, part.n_qubits, len(code), *own))
+        for layer in own_layers:
+            first = len(rotations)
+            rotations += [Rotation(x, z, angle) for (x, z), angle in layer.rotations.items()]
+            code.append((PHASES if layer.kind == "phases" else TURNS, first, len(rotations)))
+    qubits = _kept_qubits(terms) if kept else []
+    terms = [] if kept else terms
     angles = [rotation.angle for rotation in rotations]
     slots = [slot for angle in angles for slot, _ in angle.terms]
     return Program(
@@ -128,4 +150,12 @@ def _program(
         layers=np.array(code, np.int64).reshape(-1, 3),
         terms=np.array([term[:4] for term in terms], np.int64).reshape(-1, 4),
         coefficients=np.array([term.coefficient for term in terms], np.float64),
+        parts=np.array(ranges, np.int64),
+        kept=np.array(qubits, np.int64).reshape(-1, 3),
     )
+
+
+def _kept_qubits(terms: list[Term]) -> list[tuple[int, int, int]]:
+    """Masks and signs of pairs of X and Z."""
+    pairs = zip(terms[::2], terms[1::2], strict=True)
+    return [(x.x, z.z, (x.coefficient < 0) + 2 * (z.coefficient < 0)) for x, z in pairs]

@@ -46,6 +46,12 @@ class Program:
         leading_starts: (n + 1,) the first rotations belong to the start, by qubit.
         layers: (layers, 3) kind, first and last + 1 rotation.
         terms: (terms, 4) x mask, z mask, power of i, observable; `coefficients` (terms,).
+        parts: (parts, 5) first qubit, qubits, first layer, and the two parts that it is made of, or
+            −1. Layers belong to the last part that begins before them; a part's masks stay within
+            its qubits, and the last part is the whole circuit. An engine may run a part in a state
+            of its own (`parts.py`), or all layers in order on the whole.
+        kept: (k, 3) x mask and z mask of each qubit that is kept at the end, and whether the sign
+            of X (1), of Z (2) or of both is −1. Empty, unless `tail.py` cut the circuit.
     """
 
     n_qubits: int
@@ -65,6 +71,8 @@ class Program:
     layers: IntArray
     terms: IntArray
     coefficients: FloatArray
+    parts: IntArray
+    kept: IntArray
 
     @property
     def dim(self) -> int:
@@ -80,6 +88,14 @@ class Program:
     def n_leading(self) -> int:
         """Rotations that belong to the product state at the start."""
         return int(self.leading_starts[-1])
+
+    def layer_qubits(self) -> IntArray:
+        """The qubits (layers,) of the state that each layer runs on."""
+        import numpy as np
+
+        after = np.searchsorted(self.parts[:, 2], np.arange(len(self.layers)), side="right")
+        found: IntArray = self.parts[after - 1, 1]
+        return found
 
     def wanted(self, rows_gradient: bool) -> BoolArray:
         """For each rotation whether its gradient is asked for: parameters always, rows if so."""

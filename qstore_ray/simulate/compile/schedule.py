@@ -44,37 +44,55 @@ class PassSchedule:
         passes: (passes, 11) kind, layer, rotations across and within vectors, first place in
             `order`, first place in `vectors`, number of base vectors, whether any of the vectors
             has lane bits, whether a rotation differs from row to row, layer of the phases that
-            follow (−1: none), number of their table (−1: they are computed for each row).
+            follow (−1: none), place of their table (−1: they are computed for each row).
         order: rotations of the TURN passes, one after the other.
         vectors: for each TURN pass its rotations' directions, then the base vectors.
-        n_tables: layers of phases that are the same for every row.
+        table_amplitudes: of all layers of phases that are the same for every row.
+        edges: (parts + 1,) the first pass of each part.
+        local_z: (G,) z masks over the qubits of the part.
+        kept_vectors: directions of the kept qubits, then of what is beside them.
     """
 
     passes: IntArray
     order: IntArray
     vectors: NDArray[np.uint32]
-    n_tables: int
+    table_amplitudes: int
+    edges: IntArray
+    local_z: IntArray
+    kept_vectors: NDArray[np.uint32]
 
 
 @lru_cache(maxsize=128)
-def schedule(program: Program, lane_bits: int, max_tables: int) -> PassSchedule:
+def schedule(program: Program, lane_bits: int, table_amplitudes: int) -> PassSchedule:
     """Cut the layers of `program` into passes.
 
     Args:
         lane_bits: a vector register holds 2^lane_bits amplitudes of a row.
-        max_tables: phases beyond so many layers are computed whenever they are needed.
+        table_amplitudes: phases of more amplitudes are computed whenever they are needed.
     """
-    found = _Passes(program, lane_bits, max_tables)
-    for layer, (kind, first, last) in enumerate(program.layers):
-        if kind == PHASES:
-            found.phases(layer, first, last)
-        else:
-            found.turns(layer, first, last)
+    found = _Passes(program, lane_bits, table_amplitudes)
+    starts = [*program.parts[:, 2], len(program.layers)]
+    edges = [0]
+    for (qubit, n_qubits, *_), begin, end in zip(
+        program.parts, starts[:-1], starts[1:], strict=True
+    ):
+        found.enter(int(qubit), int(n_qubits))
+        for layer in range(begin, end):
+            kind, first, last = (int(number) for number in program.layers[layer])
+            found.see(first, last)
+            if kind == PHASES:
+                found.phases(layer, first, last)
+            else:
+                found.turns(layer, first, last)
+        edges.append(len(found.passes))
     return PassSchedule(
         np.array(found.passes, np.int64).reshape(-1, 11),
         np.array(found.order, np.int64),
         np.array(found.vectors, np.uint32),
-        found.n_tables,
+        found.tables,
+        np.array(edges, np.int64),
+        np.array(found.z, np.int64),
+        np.array(_kept_vectors(program), np.uint32),
     )
 
 
@@ -89,26 +107,38 @@ class _Group:
 class _Passes:
     """Collects passes in order."""
 
-    def __init__(self, program: Program, lane_bits: int, max_tables: int) -> None:
+    def __init__(self, program: Program, lane_bits: int, table_amplitudes: int) -> None:
         self.x = [int(x) for x in program.x]
         self.z = [int(z) for z in program.z]
         self.by_row = program.by_row
-        self.n_qubits = program.n_qubits
+        self.first_qubit, self.n_qubits = 0, program.n_qubits
         self.lane_bits = lane_bits
         self.lanes = 2**lane_bits - 1
         self.passes: list[list[int]] = []
         self.order: list[int] = []
         self.vectors: list[int] = []
-        self.n_tables, self.max_tables = 0, max_tables
-        self.unscaled = 0
+        self.tables, self.most = 0, table_amplitudes
+        self.unscaled = self.begin = 0
+
+    def enter(self, first_qubit: int, n_qubits: int) -> None:
+        """Begin a part, in a state of its own."""
+        self.first_qubit, self.n_qubits = first_qubit, n_qubits
+        self.unscaled, self.begin = 0, len(self.passes)
+
+    def see(self, first: int, last: int) -> None:
+        """Write the masks of rotations over the qubits of the part."""
+        for g in range(first, last):
+            self.x[g] >>= self.first_qubit
+            self.z[g] >>= self.first_qubit
 
     def phases(self, layer: int, first: int, last: int) -> None:
         """Add a layer of phases, to the previous pass if that can hold it."""
         table = -1
-        if self.n_tables < self.max_tables and not self.by_row[first:last].any():
-            table = self.n_tables
-            self.n_tables += 1
-        if table >= 0 and self.passes and self.passes[-1][0] == TURN:
+        amplitudes = 1 << self.n_qubits
+        if self.tables + amplitudes <= self.most and not self.by_row[first:last].any():
+            table = self.tables
+            self.tables += amplitudes
+        if table >= 0 and len(self.passes) > self.begin and self.passes[-1][0] == TURN:
             self.passes[-1][9:] = [layer, table]
         else:
             self.passes.append([PHASE, layer, 0, 0, 0, 0, 0, 0, 0, layer, table])
@@ -170,6 +200,23 @@ class _Passes:
                     base ^= self.x[g]
             bases.append(base)
         return bases
+
+
+def _kept_vectors(program: Program) -> list[int]:
+    """Directions of the kept qubits, then a basis of the amplitudes with even roles."""
+    if not len(program.kept):
+        return []
+    found = [int(x) for x in program.kept[:, 0]]
+    pivots = {v.bit_length() - 1 for v in _echelon(found)}
+    for bit in range(program.n_qubits):
+        base = 1 << bit
+        if bit in pivots:
+            continue
+        for x, z, _ in program.kept:
+            if odd(base & int(z)):
+                base ^= int(x)
+        found.append(base)
+    return found
 
 
 def _echelon(vectors: list[int]) -> list[int]:

@@ -17,6 +17,7 @@ import numpy as np
 from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.compile.program import Program, SlotGradients
 from qstore_ray.simulate.compile.schedule import schedule
+from qstore_ray.simulate.compile.tail import BLOCK
 from qstore_ray.simulate.engines.engines import TABLE_BYTES, WIDE, Precision
 from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - functions of `Engine`
     bind_signed,
@@ -26,7 +27,7 @@ from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - function
 from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray, IntArray
 
 WIDTHS = (2, 4, 6, 8, 10, 12, 14, 16, 18)
 """Numbers of qubits at which `cost.py` measures the engine."""
@@ -42,6 +43,7 @@ class Loaded(NamedTuple):
     """A program ready for the kernels: its arrays (kept alive) and the sizes of what they need."""
 
     header: AnyArray
+    passes: IntArray
     arrays: tuple[AnyArray, ...]
     precision: int
     mode: int
@@ -67,6 +69,7 @@ class NativeTape:
     rows: FloatArray
     params: FloatArray
     amplitudes: AnyArray | None
+    observables: ComplexArray | None = None
 
 
 @lru_cache(maxsize=LOADED)
@@ -75,23 +78,37 @@ def load(program: Program, precision: Precision = "complex128") -> Loaded:
     _, lanes = _kernels.current()
     mode = int(program.n_qubits >= WIDE)
     lane_bits = lanes.bit_length() - 1 if mode else 0
-    found = schedule(program, lane_bits, TABLE_BYTES // (16 * program.dim))
+    found = schedule(program, lane_bits, TABLE_BYTES // 16)
     p = program
+    starts, edges = p.parts, found.edges
+    parts = np.column_stack([starts[:, :3], edges[:-1], edges[1:], starts[:, 3:]]).copy("C")
+    kept = np.concatenate([p.kept[:, 0], p.kept[:, 1], _signs_of_kept(p)])
     arrays = (
-        p.x, p.z, p.offsets, p.term_starts, p.slots, p.scales, p.by_row.view(np.uint8),
-        p.leading_starts, p.layers, p.terms, p.coefficients, found.passes, found.order,
-        found.vectors,
+        p.x, p.z, found.local_z, p.offsets, p.term_starts, p.slots, p.scales,
+        p.by_row.view(np.uint8), p.leading_starts, p.layers, p.terms, p.coefficients,
+        found.passes, found.order, found.vectors, parts, kept,
+        found.kept_vectors,
     )  # fmt: skip
     numbers = [
         p.n_qubits, p.n_rows, p.n_params, p.n_observables, int(p.params_per_row), len(p.x),
         len(p.layers), len(p.terms), len(found.passes),
     ]  # fmt: skip
-    addresses = [array.ctypes.data for array in arrays]
-    tail = [int(p.from_amplitudes), found.n_tables]
-    header = np.array(numbers + addresses + tail, np.int64)
+    at = [array.ctypes.data for array in arrays]
+    sizes_of = [int(p.from_amplitudes), found.table_amplitudes, len(parts)]
+    tail = [at[-3], len(p.kept), *at[-2:]]
+    header = np.array(numbers + at[:-3] + sizes_of + tail, np.int64)
     kind = int(precision == "complex64")
     sizes = _kernels.sizes(kind, mode, header, len(found.order))
-    return Loaded(header, arrays, kind, mode, len(found.order), *sizes)
+    return Loaded(header, found.passes, arrays, kind, mode, len(found.order), *sizes)
+
+
+def _signs_of_kept(program: Program) -> IntArray:
+    """The Pauli string of the kept qubits, as x and z mask, that makes their signs +1."""
+    x_mask = z_mask = 0
+    for place, (_, _, signs) in enumerate(program.kept):
+        z_mask |= (int(signs) & 1) << place
+        x_mask |= (int(signs) >> 1) << place
+    return np.array([x_mask, z_mask], np.int64)
 
 
 def rows_at_once(n_qubits: int) -> int:
@@ -108,16 +125,20 @@ def forward(
     keep: bool,
     threads: int = 1,
     precision: Precision = "complex128",
+    observables: ComplexArray | None = None,
 ) -> tuple[FloatArray, NativeTape]:
     """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
 
     Args:
         keep: whether a reverse sweep will follow.
         threads: how many threads share the tiles.
+        observables: (O, 2^k, 2^k) of the qubits that a program keeps.
     """
     k = load(program, precision)
     kept = keep and _tiles(k, len(rows)) * k.state_bytes <= KEPT_BYTES
-    return _forward(program, k, rows, params, amplitudes, kept=kept, threads=threads)
+    return _forward(
+        program, k, rows, params, amplitudes, kept=kept, threads=threads, observables=observables
+    )
 
 
 def _tiles(k: Loaded, n: int) -> int:
@@ -133,6 +154,7 @@ def _forward(
     *,
     kept: bool,
     threads: int,
+    observables: ComplexArray | None = None,
 ) -> tuple[FloatArray, NativeTape]:
     n = len(rows)
     rows = np.ascontiguousarray(rows, np.float64)
@@ -141,7 +163,7 @@ def _forward(
         amplitudes = np.ascontiguousarray(amplitudes, np.complex128)
     tiles = _tiles(k, n)
     memory = np.empty(k.shared_bytes + (tiles * k.state_bytes if kept else 0), np.uint8)
-    tape = NativeTape(program, k, memory, kept, rows, params, amplitudes)
+    tape = NativeTape(program, k, memory, kept, rows, params, amplitudes, observables)
     values = np.empty((n, program.n_observables))
 
     alone = threads == 1 or tiles <= 1
@@ -152,27 +174,35 @@ def _forward(
 
 
 def reverse(
-    tape: NativeTape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+    tape: NativeTape,
+    cotangent: FloatArray,
+    *,
+    rows_gradient: bool,
+    threads: int = 1,
+    weighted: ComplexArray | None = None,
 ) -> SlotGradients:
     """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape.
 
     Args:
         cotangent: (N, O).
         rows_gradient: also for the row angles and amplitudes; else those are zeros and None.
+        weighted: (blocks, O, 2^k, 2^k) zeros, where the kept qubits' density matrices are added
+            up, times the cotangent.
     """
     program, n = tape.program, len(tape.rows)
     gradients = np.zeros((n, program.n_slots))
     through_start = rows_gradient and program.from_amplitudes
     amplitudes = np.empty((n, program.dim), complex) if through_start else None
     cotangent = np.ascontiguousarray(cotangent, np.float64)
-    stop, wanted = _aim(program, rows_gradient)
+    stop, wanted = aim(program, rows_gradient)
     kept, tape.kept = tape.kept, False
 
     sweep = partial(
         _sweep, tape, kept=kept, bind=False, values=cotangent,
-        back=_Back(stop, wanted, gradients, amplitudes),
+        back=_Back(stop, wanted, gradients, amplitudes, weighted),
     )  # fmt: skip
-    over_tiles(sweep, _tiles(tape.loaded, n), threads)
+    together = 1 if weighted is None else BLOCK // tape.loaded.tile_rows
+    over_tiles(sweep, _tiles(tape.loaded, n), threads, together)
     return SlotGradients(gradients, amplitudes)
 
 
@@ -225,6 +255,7 @@ class _Back(NamedTuple):
     wanted: AnyArray | None = None
     gradients: FloatArray | None = None
     amplitudes: ComplexArray | None = None
+    weighted: ComplexArray | None = None
 
 
 _FORWARD = _Back()
@@ -250,13 +281,14 @@ def _sweep(
     k = tape.loaded
     _kernels.sweep(
         k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
-        last, back.stop, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
+        last, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
         scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
+        tape.observables, back.weighted,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=LOADED)
-def _aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
+def aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
     """Where the reverse sweep stops, and whose gradients it takes."""
     wanted = program.wanted(rows_gradient).view(np.uint8)
     return program.layers_to_undo(rows_gradient), wanted

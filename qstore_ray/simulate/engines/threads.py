@@ -34,13 +34,20 @@ def scratch(size: int) -> AnyArray:
     return found
 
 
-def over_tiles(run: Callable[[int, int], None], tiles: int, threads: int) -> None:
-    """Call `run(first, last)` on ranges of tiles, one range a thread."""
-    shares = min(threads, tiles)
+def over_tiles(
+    run: Callable[[int, int], None], tiles: int, threads: int, together: int = 1
+) -> None:
+    """Call `run(first, last)` on ranges of tiles, one range a thread.
+
+    Args:
+        together: so many tiles, from a multiple of it on, belong to the same thread.
+    """
+    groups = -(-tiles // together)
+    shares = min(threads, groups)
     if shares <= 1:
         run(0, tiles)
         return
-    edges = [tiles * share // shares for share in range(shares + 1)]
+    edges = [min(tiles, groups * share // shares * together) for share in range(shares + 1)]
     futures = [_pool(threads).submit(run, a, b) for a, b in pairwise(edges)]
     for future in futures:
         future.result()

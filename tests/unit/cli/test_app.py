@@ -54,6 +54,7 @@ qstore runs plot RUN... --kind --format --output --split --storage --json
 qstore runs report NAME --storage --json
 qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
+qstore serve MODEL --host --port --max-rows --max-body --storage
 qstore submit JOB.toml ARGUMENTS --address --command --name --id --storage --no-wait --insecure \
 --json
 qstore train JOB.toml --set --seed --workers --epochs --name --storage --init-from --resume \

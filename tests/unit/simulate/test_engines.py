@@ -253,11 +253,11 @@ def test_phases_that_are_not_kept_are_computed_again(monkeypatch: pytest.MonkeyP
         return [values, native.reverse(tape, np.ones((9, 4)), rows_gradient=True).slots]
 
     kept = run()
-    assert native.load(program).header[-1] > 1, "this circuit has tables"
+    assert (native.load(program).passes[:, 10] >= 0).sum() > 1, "this circuit has tables"
     monkeypatch.setattr(native, "TABLE_BYTES", 0)
     for found, expected in zip(run(), kept, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-13, rtol=0)
-    assert native.load(program).header[-1] == 0
+    assert (native.load(program).passes[:, 10] < 0).all()
 
 
 def test_a_tape_may_be_used_twice():
@@ -316,7 +316,9 @@ def test_the_fastest_engine_that_is_there_is_chosen(
     assert not caplog.records
     _warn_of_numpy.cache_clear()
     assert [choose_engine("auto") for _ in range(3)] == ["numpy"] * 3
-    assert "kernels are missing in" in caplog.text
+    assert "kernels are missing" in caplog.text
+    assert "600 times" in caplog.text
+    assert "pip install ziglang" in caplog.text
     assert len(caplog.records) == 1  # a process says it once
     with pytest.raises(MissingDependencyError, match="native engine is not installed"):
         choose_engine("native")

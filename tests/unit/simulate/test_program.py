@@ -338,7 +338,7 @@ def test_each_turn_is_done_once_and_every_amplitude_is_met_once(lane_bits: int, 
 def test_deep_circuits_are_scaled_back():
     ops = [op for _ in range(30) for op in (*_turns(4), *_chain("cx", 4))]
     program = _program(4, *ops, n_params=4, seen=(Observable.parse("Z0 Z1 Z2 Z3"),))
-    passes = schedule(program, 0, 99).passes
+    passes = schedule(program, 0, 2**20).passes
     turned = np.where(passes[:, 0] == TURN, passes[:, 2] + passes[:, 3], 0)
     marks = np.flatnonzero(passes[:, 0] == SCALE)
     assert len(marks) > 1
@@ -350,7 +350,7 @@ def test_a_library_circuit_takes_few_passes():
         encoding="angle", ansatz="strongly_entangling", n_qubits=12, n_features=12, layers=3
     )
     program = compile_program(circuit.template, z_observables(12))
-    passes = schedule(program, 0, 99).passes
+    passes = schedule(program, 0, 2**20).passes
     assert len(passes) == 9, "one of phases after the start, four of turns for each later layer"
 
 

@@ -8,7 +8,7 @@ page cannot reach it under another name (DNS rebinding).
 from __future__ import annotations
 
 import hmac
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
@@ -49,6 +49,22 @@ _bearer = HTTPBearer(auto_error=False, description="The token that the service w
 _key = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
+class Secrets(Protocol):
+    """What a server has to be sent: one of the two, or nothing."""
+
+    @property
+    def token(self) -> SecretStr | None:
+        """As a bearer token."""
+
+    @property
+    def api_key(self) -> SecretStr | None:
+        """As `X-API-Key`."""
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether there is one."""
+
+
 class ProblemDetail(BaseModel):
     """An error: what was wrong, where, which value was met, what to do instead."""
 
@@ -77,7 +93,7 @@ def require_access(
     key: Annotated[str | None, Security(_key)],
 ) -> None:
     """Let the request pass, or answer 401."""
-    settings: ServiceSettings = request.app.state.settings
+    settings: Secrets = request.app.state.settings
     if not settings.is_locked:
         return
     by_token = _equal(settings.token, bearer.credentials if bearer else None)
@@ -86,7 +102,7 @@ def require_access(
         raise HTTPException(
             401,
             "a token or an API key is needed",
-            headers={"WWW-Authenticate": 'Bearer realm="qstore_ray datasets"'},
+            headers={"WWW-Authenticate": 'Bearer realm="qstore_ray"'},
         )
 
 
@@ -111,7 +127,7 @@ def check_address(host: str, settings: ServiceSettings) -> None:
         )
 
 
-def guard(app: FastAPI, settings: ServiceSettings) -> None:
+def guard(app: FastAPI, settings: Secrets) -> None:
     """Add the check of the addressed host, and the translation of errors into answers."""
     if not settings.is_locked:
         app.add_middleware(
@@ -124,12 +140,16 @@ def guard(app: FastAPI, settings: ServiceSettings) -> None:
     app.add_exception_handler(HTTPException, _plain)
 
 
+def status_of(exc: QStoreError) -> int:
+    """The HTTP status that an error is answered with."""
+    if isinstance(exc, UnknownNameError) and exc.field in _ADDRESSED:
+        return 404
+    return next(status for kind, status in _STATUS if isinstance(exc, kind))
+
+
 async def _ours(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, QStoreError)
-    if isinstance(exc, UnknownNameError) and exc.field in _ADDRESSED:
-        status = 404
-    else:
-        status = next(status for kind, status in _STATUS if isinstance(exc, kind))
+    status = status_of(exc)
     headers = {"Retry-After": _PAUSE} if status == 503 else None
     return _answer(status, ProblemDetail(**exc.as_dict()), headers)
 

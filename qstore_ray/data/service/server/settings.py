@@ -63,13 +63,7 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         for name in ("token", "api_key"):
-            secret: SecretStr | None = getattr(self, name)
-            if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
-                raise ConfigError(
-                    f"shorter than {_SHORTEST_SECRET} characters can be guessed",
-                    field=name,
-                    fix='Make one with python -c "import secrets; print(secrets.token_hex(32))".',
-                )
+            check_secret(name, getattr(self, name))
         for name in ("max_upload_bytes", "max_array_bytes", "job_threads", "max_waiting"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be 1 or more", field=name, value=getattr(self, name))
@@ -78,3 +72,17 @@ class ServiceSettings:
     def is_locked(self) -> bool:
         """Whether a secret is needed to use the service."""
         return self.token is not None or self.api_key is not None
+
+
+def check_secret(name: str, secret: SecretStr | None) -> None:
+    """Refuse a secret that can be guessed.
+
+    Raises:
+        ConfigError: it is empty or short.
+    """
+    if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise ConfigError(
+            f"shorter than {_SHORTEST_SECRET} characters can be guessed",
+            field=name,
+            fix='Make one with python -c "import secrets; print(secrets.token_hex(32))".',
+        )

@@ -11,10 +11,6 @@
 #include <string.h>
 #include "program.h"
 
-static int anticommute(int64_t x1, int64_t z1, int64_t x2, int64_t z2) {
-    return __builtin_parityll((uint64_t)(x1 & z2)) ^ __builtin_parityll((uint64_t)(x2 & z1));
-}
-
 static double shared_angle(const Program *c, const double *params, int64_t g) {
     double angle = c->offsets[g];
     for (int64_t k = c->term_starts[g]; k < c->term_starts[g + 1]; k++)
@@ -31,10 +27,11 @@ static void place_bound(const Program *c, Bound *bound) {
     bound->shrink = next;
     bound->factor = (next += c->n_passes);
     bound->term_sign = (next += c->n_passes);
+    bound->part_scale = (next += c->n_terms);
 }
 
 static int64_t bound_bytes(const Program *c) {
-    return (int64_t)sizeof(Bound) + 8 * (5 * c->n_rotations + 2 * c->n_passes + c->n_terms);
+    return (int64_t)sizeof(Bound) + 8 * (5 * c->n_rotations + 2 * c->n_passes + c->n_terms + c->n_parts);
 }
 
 static void bind_angles(const Program *c, const double *params, Bound *bound) {
@@ -61,6 +58,8 @@ static void bind_angles(const Program *c, const double *params, Bound *bound) {
         bound->sine[g] = sin(0.5 * angle);
         bound->tangent[g] = bound->sine[g] / bound->cosine[g];
     }
+    bound->frame_x = frame_x;
+    bound->frame_z = frame_z;
     for (int64_t k = 0; k < c->n_terms; k++)
         bound->term_sign[k] = anticommute(frame_x, frame_z, c->terms[4 * k], c->terms[4 * k + 1]) ? -1.0 : 1.0;
 }
@@ -68,7 +67,13 @@ static void bind_angles(const Program *c, const double *params, Bound *bound) {
 /* What the turns leave out, and where it is made good. */
 static void bind_scales(const Program *c, Bound *bound) {
     double scale = 1.0; /* true amplitude over stored amplitude */
-    for (int64_t i = 0; i < c->n_passes; i++) {
+    int64_t part = 0;
+    for (int64_t i = 0; i <= c->n_passes; i++) {
+        while (part < c->n_parts && i == c->parts[part * PART_COLUMNS + PART_PASSES]) {
+            bound->part_scale[part++] = scale;
+            scale = 1.0;
+        }
+        if (i == c->n_passes) break;
         const int64_t *pass = c->passes + i * PASS_COLUMNS;
         bound->shrink[i] = bound->factor[i] = 1.0;
         if (pass[P_KIND] == TURN) {
@@ -83,7 +88,7 @@ static void bind_scales(const Program *c, Bound *bound) {
             scale = 1.0;
         }
     }
-    bound->final_scale = scale;
+    bound->final_scale = bound->part_scale[c->n_parts - 1];
 }
 
 #endif

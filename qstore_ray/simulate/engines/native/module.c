@@ -81,7 +81,7 @@ static void release(Py_buffer *buffers, int count) {
 static int64_t on_line(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
 
 static int64_t table_bytes(const Program *c, int precision) {
-    return on_line((c->n_tables << c->n_qubits) * 2 * (precision ? 4 : 8));
+    return on_line(c->table_amplitudes * 2 * (precision ? 4 : 8));
 }
 
 /* The next address that begins a cache line. */
@@ -102,18 +102,19 @@ static PyObject *sizes(PyObject *self, PyObject *args) {
 }
 
 enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
-       S_AMPLITUDE_GRADIENTS, S_COUNT };
+       S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COUNT };
 
 static PyObject *sweep(PyObject *self, PyObject *args) {
     int precision, mode, back, bind, keep, failed = 1;
-    long long n, n_order, first, last, stop;
+    long long n, n_order, first, last, stop, block;
     PyObject *o[S_COUNT];
     Py_buffer buffers[S_COUNT] = {{0}};
     Sweep s = {0};
     int64_t size[3];
     char *memory = NULL;
-    if (!PyArg_ParseTuple(args, "iiiiiLLLLLOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
-                          &first, &last, &stop, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8, o + 9))
+    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
+                          &first, &last, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
+                          o + 9, o + 10, o + 11))
         return NULL;
     const Kernels *kernels = &chosen[precision & 1][mode & 1];
     if (view(o[S_PROGRAM], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
@@ -128,8 +129,19 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     if (view(o[S_AMPLITUDES], n * dim * 16, 0, buffers + S_AMPLITUDES, &s.amplitudes) < 0) goto end;
     if (view(o[S_SCRATCH], size[0] + 64, 1, buffers + S_SCRATCH, &s.scratch) < 0) goto end;
     if (view(o[S_VALUES], n * c->n_observables * 8, !back, buffers + S_VALUES, &s.values) < 0) goto end;
+    const int64_t matrices = c->n_kept ? (c->n_observables * 16) << (2 * c->n_kept) : 0;
+    if (view(o[S_KEPT_OBSERVABLES], matrices, 0, buffers + S_KEPT_OBSERVABLES, &s.kept_observables) < 0) goto end;
+    if (c->n_kept && (!s.kept_observables || block < 1 || block % size[2])) {
+        PyErr_SetString(PyExc_ValueError, "observables of the kept qubits, and whole tiles in a block, are needed");
+        goto end;
+    }
     if (back) {
         s.cotangent = s.values;
+        if (view(o[S_WEIGHTED], matrices ? (n + block - 1) / block * matrices : 0, 1, buffers + S_WEIGHTED, &s.weighted) < 0) goto end;
+        if (c->n_kept && !s.weighted) {
+            PyErr_SetString(PyExc_ValueError, "an array of the reverse sweep is missing");
+            goto end;
+        }
         if (view(o[S_WANTED], c->n_rotations, 0, buffers + S_WANTED, &s.wanted) < 0) goto end;
         if (view(o[S_GRADIENTS], n * (c->n_rows + c->n_params) * 8, 1, buffers + S_GRADIENTS, &s.gradients) < 0) goto end;
         if (view(o[S_AMPLITUDE_GRADIENTS], n * dim * 16, 1, buffers + S_AMPLITUDE_GRADIENTS, &s.amplitude_gradients) < 0) goto end;
@@ -140,7 +152,7 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     s.bound = bound;
     s.tables = memory + before;
     s.kept = keep ? memory + shared : NULL;
-    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop;
+    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop, s.block = block;
     Py_BEGIN_ALLOW_THREADS
     if (bind) {
         place_bound(c, bound);
@@ -154,6 +166,59 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     failed = 0;
 end:
     release(buffers, S_COUNT);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Bind the last gates and find their observables, or go back from `blocks` of density matrices. */
+static PyObject *tail(PyObject *self, PyObject *args) {
+    int back, failed = 1;
+    long long n_order, stop, blocks;
+    PyObject *o[7];
+    Py_buffer buffers[7] = {{0}};
+    Sweep s = {0};
+    int64_t size[3];
+    char *memory = NULL;
+    const double *weighted = NULL;
+    double *out = NULL;
+    if (!PyArg_ParseTuple(args, "iLLLOOOOOOO", &back, &n_order, &stop, &blocks, o, o + 1, o + 2, o + 3, o + 4,
+                          o + 5, o + 6)) return NULL;
+    const Kernels *kernels = &chosen[0][0];
+    if (view(o[0], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
+    const Program *c = s.program;
+    kernels->sizes(c, n_order, size);
+    const int64_t dim = (int64_t)1 << c->n_qubits, tiles = (dim + size[2] - 1) / size[2];
+    const int64_t before = on_line(bound_bytes(c)), shared = before + table_bytes(c, 0);
+    const int64_t matrices = c->n_observables * dim * dim * 16;
+    if (view(o[1], 64 + shared + tiles * size[1], 1, buffers + 1, &memory) < 0) goto end;
+    if (view(o[2], c->n_params * 8, 0, buffers + 2, &s.params) < 0) goto end;
+    if (view(o[3], 64 + size[1] + on_line(c->n_observables * 8) + size[0], 1, buffers + 3, &s.scratch) < 0) goto end;
+    if (view(o[4], blocks * matrices, 0, buffers + 4, &weighted) < 0) goto end;
+    if (view(o[5], c->n_rotations, 0, buffers + 5, &s.wanted) < 0) goto end;
+    if (view(o[6], back ? blocks * (c->n_rows + c->n_params) * 8 : matrices, 1, buffers + 6, &out) < 0) goto end;
+    if (back != (weighted != NULL) || c->n_rows || c->params_per_row || c->n_parts != 1) {
+        PyErr_SetString(PyExc_ValueError, "not the last gates of a circuit");
+        goto end;
+    }
+    memory = aligned(memory);
+    s.scratch = aligned(s.scratch);
+    Bound *bound = (Bound *)memory;
+    s.bound = bound;
+    s.tables = memory + before;
+    s.kept = memory + shared;
+    s.n_order = n_order, s.stop = stop;
+    Py_BEGIN_ALLOW_THREADS
+    if (!back) {
+        place_bound(c, bound);
+        bind_angles(c, s.params, bound);
+        bind_scales(c, bound);
+        kernels->bind_tables(c, bound, (double *)s.scratch, memory + before);
+    }
+    kernels->tail(&s, weighted, blocks, out);
+    Py_END_ALLOW_THREADS
+    failed = 0;
+end:
+    release(buffers, 7);
     if (failed) return NULL;
     Py_RETURN_NONE;
 }
@@ -253,6 +318,7 @@ static PyMethodDef methods[] = {
     {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
     {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
     {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
+    {"tail", tail, METH_VARARGS, "Observables of the kept qubits, or gradients from their density matrices."},
     {"draw_errors", py_draw_errors, METH_VARARGS, "Random errors of n rows: their rows and outcomes; how many."},
     {"bind_signed", py_bind_signed, METH_VARARGS, "The signs that errors give, and the slots of signed angles."},
     {"unbind_signed", py_unbind_signed, METH_VARARGS, "Gradients of rows and parameters from those of the slots."},

@@ -9,6 +9,7 @@ typedef struct {
     int64_t n_qubits, n_rows, n_params, n_observables, params_per_row;
     int64_t n_rotations, n_layers, n_terms, n_passes;
     const int64_t *x, *z;             /* (G) masks */
+    const int64_t *local_z;           /* (G) z masks over the qubits of the part */
     const double *offsets;            /* (G) */
     const int64_t *term_starts;       /* (G + 1) */
     const int64_t *slots;             /* slots of the angles */
@@ -22,8 +23,17 @@ typedef struct {
     const int64_t *order;             /* rotations of the turn passes, across registers first */
     const uint32_t *vectors;          /* directions of those, then the directions of the bases */
     int64_t from_amplitudes;
-    int64_t n_tables;                 /* phase layers that are the same for every row */
+    int64_t table_amplitudes;         /* of all phase layers that are the same for every row */
+    int64_t n_parts;
+    const int64_t *parts;             /* (parts, PART_COLUMNS), each after those it is made of */
+    int64_t n_kept;                   /* k qubits are kept at the end; 0: terms are measured */
+    const int64_t *kept;              /* x, z of the kept qubits (k each), two masks of signs */
+    const uint32_t *kept_vectors;     /* x of the k qubits, then the n − k directions of the others */
 } Program;
+
+/* A part: qubits that are a state of their own until it meets its sibling. It begins as a product of
+   its qubits, or where two parts meet. The last part is the whole circuit. */
+enum { PART_QUBIT, PART_QUBITS, PART_LAYER, PART_PASS, PART_PASSES, PART_LEFT, PART_RIGHT, PART_COLUMNS };
 
 enum { PHASES = 0, TURNS = 1 };       /* kinds of layer */
 
@@ -45,7 +55,14 @@ typedef struct {
     double *shrink;                   /* (passes) norm before over norm after, of a TURN */
     double *factor;                   /* (passes) what phases or SCALE multiply by, besides */
     double *term_sign;                /* (terms) */
-    double final_scale;               /* true amplitude over stored amplitude at the end */
+    double *part_scale;               /* (parts) true amplitude over stored amplitude at the end */
+    double final_scale;               /* part_scale of the whole */
+    int64_t frame_x, frame_z;         /* the Pauli string pulled in front of everything */
 } Bound;
+
+/* Whether two Pauli strings anticommute, by their masks. */
+static inline int anticommute(int64_t x1, int64_t z1, int64_t x2, int64_t z2) {
+    return __builtin_parityll((uint64_t)(x1 & z2)) ^ __builtin_parityll((uint64_t)(x2 & z1));
+}
 
 #endif

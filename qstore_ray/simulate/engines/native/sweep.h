@@ -11,9 +11,14 @@ typedef struct {
     const REAL *tables;               /* phase tables: cosines, then sines, of each */
     const double *rows, *params;
     int64_t n, first_row, n_lane_rows;
+    int64_t first_qubit, n_qubits;    /* of the part */
     size_t count;                     /* vectors of a state */
     REAL *psi, *lambda;
     D *field, *gradient;              /* (G) by angle */
+    char *part_memory;                /* states of the parts */
+    double *observables;              /* of the kept qubits */
+    V *density;                       /* memory for one, if states are not kept */
+    int kept_x, kept_z;               /* the Pauli string in front, on the kept qubits */
     V *p, *t;                         /* coefficients of the turns, in the order of the passes */
 } NAME(Tile);
 #define Tile NAME(Tile)
@@ -65,7 +70,7 @@ static void NAME(turn_coefficients)(Tile *tile, int by_row) {
             if (c->by_row[g] != by_row) continue;
             D cosine = splat_d(1.0), sine = splat_d(tile->bound->tangent[g]);
             if (by_row) NAME(half_angle)(tile, g, &cosine, &sine);
-            D signs = lane_signs((uint32_t)c->z[g]);
+            D signs = lane_signs((uint32_t)c->local_z[g]);
             if (k - pass[P_ORDER] >= pass[P_ACROSS]) signs = -signs;
             tile->p[k] = TO_V(cosine);
             tile->t[k] = TO_V(sine * signs);
@@ -94,8 +99,8 @@ static void NAME(prepare_turn)(const Tile *tile, const int64_t *pass, Turn *turn
         for (int b = 0; b < 1 << k; b++) turn->offsets[b | 1 << k] = turn->offsets[b] ^ vectors[k];
     turn->cosines = turn->sines = NULL;
     if (pass[P_TABLE] >= 0) {
-        turn->cosines = tile->tables + (size_t)pass[P_TABLE] * 2 * ((size_t)1 << c->n_qubits);
-        turn->sines = turn->cosines + ((size_t)1 << c->n_qubits);
+        turn->cosines = tile->tables + (size_t)pass[P_TABLE] * 2;
+        turn->sines = turn->cosines + ((size_t)1 << tile->n_qubits);
     }
 }
 
@@ -104,8 +109,8 @@ static void NAME(phase_field)(const Tile *tile, int64_t layer) {
     const Program *c = tile->program;
     memset(tile->field, 0, tile->count * sizeof(D));
     for (int64_t g = c->layers[3 * layer + 1]; g < c->layers[3 * layer + 2]; g++)
-        NAME(add_to_entry)(tile->field, (uint32_t)c->z[g], -0.5 * NAME(angle)(tile, g));
-    NAME(walsh_hadamard)(tile->field, (int)c->n_qubits);
+        NAME(add_to_entry)(tile->field, (uint32_t)c->local_z[g], -0.5 * NAME(angle)(tile, g));
+    NAME(walsh_hadamard)(tile->field, (int)tile->n_qubits);
 }
 
 INLINE void NAME(multiply)(REAL *state, size_t u, V c, V s) {
@@ -119,8 +124,8 @@ INLINE void NAME(multiply)(REAL *state, size_t u, V c, V s) {
 static void NAME(apply_phases)(const Tile *tile, int64_t layer, int64_t table, double factor,
                                REAL *lambda) {
     if (table < 0) NAME(phase_field)(tile, layer);
-    const size_t dim = (size_t)1 << tile->program->n_qubits;
-    const REAL *cosines = tile->tables + (table < 0 ? 0 : (size_t)table * 2 * dim);
+    const size_t dim = (size_t)1 << tile->n_qubits;
+    const REAL *cosines = tile->tables + (table < 0 ? 0 : (size_t)table * 2);
     const REAL *sines = cosines + dim;
     for (size_t u = 0; u < tile->count; u++) {
         V c, s;
@@ -169,9 +174,10 @@ static void NAME(qubit_states)(const Tile *tile, D *qubits) {
     }
 }
 
-/* The first n qubits of |0…0⟩ after the leading rotations: the state doubles qubit by qubit. */
-static void NAME(product_state)(const Tile *tile, const D *qubits, int n) {
+/* The part's first n qubits of |0…0⟩ after the leading rotations: the state doubles each time. */
+static void NAME(product_state)(const Tile *tile, const D *all_qubits, int n) {
     V *psi = (V *)tile->psi;
+    const D *qubits = all_qubits + 4 * tile->first_qubit;
 #if LANE_BITS == 0
     psi[0] = splat(1.0);
     psi[1] = splat(0.0);
@@ -258,16 +264,18 @@ static void NAME(contract_lanes)(V *lambda, const D *qubits, int q, D mu[4]) {
 
 /* Gradients of the leading rotations from λ at the start. ψ is no longer needed: its memory takes
    the products of the first q qubits, one after the other. */
-static void NAME(product_back)(const Tile *tile, const D *qubits, const uint8_t *wanted) {
+static void NAME(product_back)(const Tile *tile, const D *all_qubits, const uint8_t *wanted) {
     const Program *c = tile->program;
+    const int64_t *starts = c->leading_starts + tile->first_qubit;
+    const D *qubits = all_qubits + 4 * tile->first_qubit;
     V *w = (V *)tile->psi;
     D mu[4], v[4], cosine, sine;
     Tile first = *tile;
     first.psi = (REAL *)(w + 2);
-    for (int q = LANE_BITS; q < c->n_qubits; q++) {
+    for (int q = LANE_BITS; q < tile->n_qubits; q++) {
         const size_t half = (size_t)1 << (q - LANE_BITS);
         if (q == LANE_BITS) {
-            NAME(product_state)(&first, qubits, q);
+            NAME(product_state)(&first, all_qubits, q);
             continue;
         }
         const V *from = w + half;
@@ -282,7 +290,7 @@ static void NAME(product_back)(const Tile *tile, const D *qubits, const uint8_t 
             to[2 * u + half + 1] = br * y + bi * x;
         }
     }
-    for (int q = (int)c->n_qubits - 1; q >= 0; q--) {
+    for (int q = (int)tile->n_qubits - 1; q >= 0; q--) {
         for (int k = 0; k < 4; k++) v[k] = qubits[4 * q + k];
         if (q < LANE_BITS) {
             NAME(contract_lanes)((V *)tile->lambda, qubits, q, mu);
@@ -290,7 +298,7 @@ static void NAME(product_back)(const Tile *tile, const D *qubits, const uint8_t 
             const size_t half = (size_t)1 << (q - LANE_BITS);
             NAME(contract)((V *)tile->lambda, w + 2 * half, half, v, mu);
         }
-        for (int64_t g = c->leading_starts[q + 1] - 1; g >= c->leading_starts[q]; g--) {
+        for (int64_t g = starts[q + 1] - 1; g >= starts[q]; g--) {
             if (wanted[g]) tile->gradient[g] = NAME(qubit_overlap)(mu, v, c->x[g], c->z[g]);
             NAME(half_angle)(tile, g, &cosine, &sine);
             NAME(turn_qubit)(v, c->x[g], c->z[g], cosine, -sine);

@@ -22,6 +22,9 @@ typedef struct {
     int64_t stop;                     /* the layer where the reverse sweep may stop */
     double *gradients;                /* (N, A + P), zeros */
     double *amplitude_gradients;      /* (N, 2^n) complex, or NULL */
+    const double *kept_observables;   /* (O, 2^k, 2^k) complex, of the kept qubits, or NULL */
+    int64_t block;                    /* rows of a block */
+    double *weighted;                 /* (blocks, O, 2^k, 2^k) complex, zeros: Σ_b w_bo ρ_b */
 } Sweep;
 
 typedef struct {
@@ -29,6 +32,7 @@ typedef struct {
     void (*bind_tables)(const Program *, const Bound *, double *, void *);
     void (*forward)(const Sweep *);
     void (*reverse)(const Sweep *);
+    void (*tail)(const Sweep *, const double *weighted, int64_t blocks, double *out);
 } Kernels;
 
 #endif

@@ -1,8 +1,8 @@
 /* The two functions of a variant that Python calls, through module.c: they run ranges of tiles. */
 
-static void NAME(run_forward)(Tile *tile) {
+static void NAME(run_forward)(Tile *tile, const int64_t *part) {
     const Program *c = tile->program;
-    for (int64_t i = 0; i < c->n_passes; i++) {
+    for (int64_t i = part[PART_PASS]; i < part[PART_PASSES]; i++) {
         const int64_t *pass = c->passes + i * PASS_COLUMNS;
         if (pass[P_KIND] == TURN) {
             Turn turn;
@@ -29,9 +29,9 @@ static void NAME(phases_back)(Tile *tile, int64_t layer, int64_t table, double f
             const V lr = lambda[2 * u], li = lambda[2 * u + 1];
             tile->field[u] = TO_D(lr * psi[2 * u + 1] - li * psi[2 * u]);
         }
-        NAME(walsh_hadamard)(tile->field, (int)c->n_qubits);
+        NAME(walsh_hadamard)(tile->field, (int)tile->n_qubits);
         for (int64_t g = first; g < last; g++)
-            if (wanted[g]) tile->gradient[g] = square * NAME(entry)(tile->field, (uint32_t)c->z[g]);
+            if (wanted[g]) tile->gradient[g] = square * NAME(entry)(tile->field, (uint32_t)c->local_z[g]);
     }
     NAME(apply_phases)(tile, layer, table, factor, tile->lambda);
 }
@@ -51,19 +51,19 @@ static void NAME(undo_turns)(Tile *tile, const int64_t *pass, double square, con
         const int64_t g = c->order[pass[P_ORDER] + k];
         D sum = overlaps[k < across ? k : 3 + k - across];
 #if LANE_BITS > 0
-        const D signs = lane_signs((uint32_t)c->z[g]);
+        const D signs = lane_signs((uint32_t)c->local_z[g]);
         sum = splat_d(lane_sum(k < across ? sum * signs : -sum * signs));
 #endif
         tile->gradient[g] = square * sum;
     }
 }
 
-/* Back to layer `stop`; returns true over stored amplitude there. */
-static double NAME(run_back)(Tile *tile, int64_t stop, const uint8_t *wanted) {
+/* Back through a part, to layer `stop`; returns true over stored amplitude there. */
+static double NAME(run_back)(Tile *tile, const int64_t *part, double scale, int64_t stop,
+                             const uint8_t *wanted) {
     const Program *c = tile->program;
     const Bound *bound = tile->bound;
-    double scale = bound->final_scale;
-    for (int64_t i = c->n_passes - 1; i >= 0; i--) {
+    for (int64_t i = part[PART_PASSES] - 1; i >= part[PART_PASS]; i--) {
         const int64_t *pass = c->passes + i * PASS_COLUMNS;
         if (pass[P_KIND] == SCALE) {
             NAME(scale_state)(tile->psi, tile->count, bound->factor[i]);
@@ -85,7 +85,7 @@ static double NAME(run_back)(Tile *tile, int64_t stop, const uint8_t *wanted) {
     return scale;
 }
 
-static void NAME(load_amplitudes)(Tile *tile, const double *amplitudes) {
+static void NAME(load_amplitudes)(const Tile *tile, const double *amplitudes) {
     V *psi = (V *)tile->psi;
     const size_t dim = (size_t)1 << tile->program->n_qubits;
     for (size_t u = 0; u < tile->count; u++) {
@@ -117,14 +117,18 @@ static void NAME(sizes)(const Program *c, int64_t n_order, int64_t sizes[3]) {
     const int64_t count = (int64_t)1 << (c->n_qubits - LANE_BITS);
     sizes[1] = count * 2 * (int64_t)sizeof(V);
     sizes[0] = 2 * sizes[1] + count * (int64_t)sizeof(D) +
-        (c->n_rotations + 4 * c->n_qubits) * (int64_t)sizeof(D) + 2 * n_order * (int64_t)sizeof(V);
+        (c->n_rotations + 4 * c->n_qubits) * (int64_t)sizeof(D) + 2 * n_order * (int64_t)sizeof(V) +
+        NAME(part_bytes)(c) + NAME(density_bytes)(c);
+    if (c->n_kept) sizes[0] += (c->n_observables * 16) << (2 * c->n_kept);
+    sizes[1] += NAME(density_bytes)(c);
     sizes[2] = LANE_BITS ? 1 : LANES;
 }
 
 static Tile NAME(open_tile)(const Sweep *sweep, D **qubits) {
     const Program *c = sweep->program;
     Tile tile = {.program = c, .bound = sweep->bound, .tables = sweep->tables,
-                 .rows = sweep->rows, .params = sweep->params, .n = sweep->n};
+                 .rows = sweep->rows, .params = sweep->params, .n = sweep->n,
+                 .n_qubits = c->n_qubits};
     char *free = sweep->scratch;
     tile.count = (size_t)1 << (c->n_qubits - LANE_BITS);
     const size_t state = tile.count * 2 * sizeof(V);
@@ -135,6 +139,10 @@ static Tile NAME(open_tile)(const Sweep *sweep, D **qubits) {
     *qubits = (D *)(free += (size_t)c->n_rotations * sizeof(D));
     tile.p = (V *)(free += (size_t)(4 * c->n_qubits) * sizeof(D));
     tile.t = tile.p + sweep->n_order;
+    tile.part_memory = free += 2 * (size_t)sweep->n_order * sizeof(V);
+    tile.density = (V *)(free += NAME(part_bytes)(c));
+    tile.observables = (double *)(free += NAME(density_bytes)(c));
+    if (sweep->kept_observables) NAME(open_kept)(&tile, sweep->kept_observables);
     NAME(turn_coefficients)(&tile, 0);
     return tile;
 }
@@ -146,24 +154,53 @@ static void NAME(seek)(Tile *tile, int64_t number) {
     NAME(turn_coefficients)(tile, 1);
 }
 
-static void NAME(start)(Tile *tile, const Sweep *sweep, D *qubits) {
-    if (sweep->amplitudes) {
-        NAME(load_amplitudes)(tile, sweep->amplitudes);
-    } else {
-        NAME(qubit_states)(tile, qubits);
-        NAME(product_state)(tile, qubits, (int)tile->program->n_qubits);
+/* ψ of parts `first` to `last` − 1; the last of all parts is the whole. */
+static void NAME(run_parts)(const Tile *tile, const Sweep *sweep, const D *qubits, int64_t last) {
+    const Program *c = tile->program;
+    for (int64_t number = 0; number < last; number++) {
+        const int64_t *part = c->parts + number * PART_COLUMNS;
+        Tile own = NAME(part_tile)(tile, number);
+        if (sweep->amplitudes) {
+            NAME(load_amplitudes)(&own, sweep->amplitudes);
+        } else if (part[PART_LEFT] < 0) {
+            NAME(product_state)(&own, qubits, (int)own.n_qubits);
+        } else {
+            const Tile left = NAME(part_tile)(tile, part[PART_LEFT]);
+            const Tile right = NAME(part_tile)(tile, part[PART_RIGHT]);
+            const double *scale = tile->bound->part_scale;
+            NAME(join)(&own, &left, &right, scale[part[PART_LEFT]] * scale[part[PART_RIGHT]]);
+        }
+        NAME(run_forward)(&own, part);
     }
-    NAME(run_forward)(tile);
+}
+
+static void NAME(start)(Tile *tile, const Sweep *sweep, D *qubits) {
+    if (!sweep->amplitudes) NAME(qubit_states)(tile, qubits);
+    NAME(run_parts)(tile, sweep, qubits, tile->program->n_parts);
+}
+
+/* Where a tile's final state is, and its density matrix of the kept qubits. */
+static V *NAME(seek_kept)(Tile *tile, const Sweep *sweep, int64_t number) {
+    if (!sweep->kept) return tile->density;
+    const size_t state = tile->count * 2 * sizeof(V);
+    char *kept = (char *)sweep->kept + (size_t)number * (state + NAME(density_bytes)(tile->program));
+    tile->psi = (REAL *)kept;
+    return (V *)(kept + state);
 }
 
 static void NAME(forward)(const Sweep *sweep) {
     D *qubits;
     Tile tile = NAME(open_tile)(sweep, &qubits);
     for (int64_t number = sweep->first; number < sweep->last; number++) {
-        if (sweep->kept) tile.psi = (REAL *)sweep->kept + (size_t)number * tile.count * 2 * LANES;
+        V *density = NAME(seek_kept)(&tile, sweep, number);
         NAME(seek)(&tile, number);
         NAME(start)(&tile, sweep, qubits);
-        NAME(measure)(&tile, sweep->values);
+        if (tile.program->n_kept) {
+            NAME(density)(&tile, density);
+            NAME(measure_kept)(&tile, density, sweep->values);
+        } else {
+            NAME(measure)(&tile, sweep->values);
+        }
     }
 }
 
@@ -180,70 +217,73 @@ static void NAME(write_gradients)(const Tile *tile, const uint8_t *wanted, doubl
     }
 }
 
+/* Back through the parts from `last` − 1 on; ψ of each is its final state, λ that of the whole. */
+static void NAME(parts_back)(const Tile *tile, const Sweep *sweep, const D *qubits) {
+    const Program *c = tile->program;
+    const double *scales = tile->bound->part_scale;
+    for (int64_t number = c->n_parts - 1; number >= 0; number--) {
+        const int64_t *part = c->parts + number * PART_COLUMNS;
+        Tile own = NAME(part_tile)(tile, number);
+        const double scale = NAME(run_back)(&own, part, scales[number], sweep->stop, sweep->wanted);
+        if (sweep->amplitude_gradients) {
+            NAME(store_amplitudes)(&own, 2.0 * scale, sweep->amplitude_gradients);
+        } else if (part[PART_LEFT] >= 0 && sweep->stop < part[PART_LAYER]) {
+            const int64_t a = part[PART_LEFT], b = part[PART_RIGHT];
+            if (number == c->n_parts - 1 && sweep->kept)
+                NAME(run_parts)(tile, sweep, qubits, number);
+            const Tile left = NAME(part_tile)(tile, a), right = NAME(part_tile)(tile, b);
+            NAME(separate)(&own, &left, &right, scale, scales[a], scales[b]);
+        } else if (part[PART_LEFT] >= 0) {
+            return;
+        } else if (sweep->stop < 0) {
+            NAME(scale_state)(own.lambda, own.count, scale);
+            NAME(product_back)(&own, qubits, sweep->wanted);
+        }
+    }
+}
+
 static void NAME(reverse)(const Sweep *sweep) {
-    const Program *c = sweep->program;
     D *qubits;
     Tile tile = NAME(open_tile)(sweep, &qubits);
     for (int64_t number = sweep->first; number < sweep->last; number++) {
-        if (sweep->kept) tile.psi = (REAL *)sweep->kept + (size_t)number * tile.count * 2 * LANES;
+        V *density = NAME(seek_kept)(&tile, sweep, number);
         NAME(seek)(&tile, number);
         if (!sweep->kept) NAME(start)(&tile, sweep, qubits);
-        NAME(cotangent_state)(&tile, sweep->cotangent);
-        const double scale = NAME(run_back)(&tile, sweep->stop, sweep->wanted);
-        if (sweep->amplitude_gradients) {
-            NAME(store_amplitudes)(&tile, 2.0 * scale, sweep->amplitude_gradients);
-        } else if (sweep->stop < 0) {
-            if (sweep->kept) NAME(qubit_states)(&tile, qubits);
-            NAME(scale_state)(tile.lambda, tile.count, scale);
-            NAME(product_back)(&tile, qubits, sweep->wanted);
+        else if (!sweep->amplitudes) NAME(qubit_states)(&tile, qubits);
+        if (!tile.program->n_kept) {
+            NAME(cotangent_state)(&tile, sweep->cotangent);
+        } else {
+            if (!sweep->kept) NAME(density)(&tile, density);
+            NAME(add_weighted)(&tile, density, sweep);
+            NAME(cotangent_kept)(&tile, sweep->cotangent);
         }
+        NAME(parts_back)(&tile, sweep, qubits);
         NAME(write_gradients)(&tile, sweep->wanted, sweep->gradients);
     }
-    (void)c;
 }
 
 static void NAME(bind_tables)(const Program *c, const Bound *bound, double *field, REAL *tables) {
-    const size_t dim = (size_t)1 << c->n_qubits;
-    for (int64_t i = 0; i < c->n_passes; i++) {
-        const int64_t *pass = c->passes + i * PASS_COLUMNS;
-        if (pass[P_KIND] == SCALE || pass[P_PHASES] < 0 || pass[P_TABLE] < 0) continue;
-        REAL *cosines = tables + (size_t)pass[P_TABLE] * 2 * dim;
-        phase_angles(c, bound, pass[P_PHASES], field);
-        size_t j = 0;
-        for (; j + LANES <= dim; j += LANES) {
-            D sine, cosine, angle;
-            memcpy(&angle, field + j, sizeof(D));
-            NAME(sincos)(angle, &sine, &cosine);
-            const V c_out = TO_V(bound->factor[i] * cosine), s_out = TO_V(bound->factor[i] * sine);
-            memcpy(cosines + j, &c_out, sizeof(V));
-            memcpy(cosines + dim + j, &s_out, sizeof(V));
-        }
-        for (; j < dim; j++) {
-            cosines[j] = (REAL)(bound->factor[i] * cos(field[j]));
-            cosines[dim + j] = (REAL)(bound->factor[i] * sin(field[j]));
+    for (int64_t number = 0; number < c->n_parts; number++) {
+        const int64_t *part = c->parts + number * PART_COLUMNS;
+        const size_t dim = (size_t)1 << part[PART_QUBITS];
+        for (int64_t i = part[PART_PASS]; i < part[PART_PASSES]; i++) {
+            const int64_t *pass = c->passes + i * PASS_COLUMNS;
+            if (pass[P_KIND] == SCALE || pass[P_PHASES] < 0 || pass[P_TABLE] < 0) continue;
+            REAL *cosines = tables + (size_t)pass[P_TABLE] * 2;
+            phase_angles(c, bound, pass[P_PHASES], (int)part[PART_QUBITS], field);
+            size_t j = 0;
+            for (; j + LANES <= dim; j += LANES) {
+                D sine, cosine, angle;
+                memcpy(&angle, field + j, sizeof(D));
+                NAME(sincos)(angle, &sine, &cosine);
+                const V c_out = TO_V(bound->factor[i] * cosine), s_out = TO_V(bound->factor[i] * sine);
+                memcpy(cosines + j, &c_out, sizeof(V));
+                memcpy(cosines + dim + j, &s_out, sizeof(V));
+            }
+            for (; j < dim; j++) {
+                cosines[j] = (REAL)(bound->factor[i] * cos(field[j]));
+                cosines[dim + j] = (REAL)(bound->factor[i] * sin(field[j]));
+            }
         }
     }
 }
-
-#undef V
-#undef D
-#undef Block
-#undef Turn
-#undef Tile
-#undef splat
-#undef splat_d
-#undef lane_signs
-#undef lane_sum
-#undef INLINE
-#undef UNROLL
-#undef TO_D
-#undef TO_V
-#undef PERMUTE
-#undef PERMUTE_D
-#undef UNIT
-#undef LANE
-#undef FACTOR
-#undef NEXT_BASE
-#undef EACH_COUNT
-#undef TURN_FUNCTIONS
-#undef ROW

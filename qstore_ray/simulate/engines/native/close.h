@@ -1,0 +1,24 @@
+/* The end of one variant: its short names are free for the next one. */
+#undef V
+#undef D
+#undef Block
+#undef Turn
+#undef Tile
+#undef Gather
+#undef splat
+#undef splat_d
+#undef lane_signs
+#undef lane_sum
+#undef INLINE
+#undef UNROLL
+#undef TO_D
+#undef TO_V
+#undef PERMUTE
+#undef PERMUTE_D
+#undef UNIT
+#undef LANE
+#undef FACTOR
+#undef NEXT_BASE
+#undef EACH_COUNT
+#undef TURN_FUNCTIONS
+#undef ROW
