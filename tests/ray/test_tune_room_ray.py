@@ -16,7 +16,7 @@ import pytest
 from qstore_ray.job import JobConfig
 from tests.small_search import RATE, SPACE, TABLE
 
-LONGEST = 360
+LONGEST = 600
 RATES = (0.4, 0.3, 0.02, 0.015)
 
 

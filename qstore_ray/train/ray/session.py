@@ -206,8 +206,7 @@ def _no_start_error(exc: BaseException) -> BackendError:
         f"Ray cannot be started on this machine: {first_line(exc)}",
         field="TMPDIR" if isinstance(exc, OSError) else "cluster",
         value=tempfile.gettempdir() if isinstance(exc, OSError) else None,
-        fix="Check the temporary folder and the free memory, wait until other work on the machine "
-        f"has ended, {inside}",
+        fix=f"Check the temporary folder and the free memory, {inside}",
     )
 
 

@@ -289,5 +289,5 @@ def test_a_node_that_takes_too_long_to_start_is_an_error_of_ours(monkeypatch, ra
     with pytest.raises(met) as caught:
         session._start(ClusterConfig(), dashboard=False)
     if met is BackendError:
-        assert "timed out during startup" in str(caught.value)
-        assert "until other work on the machine has ended" in caught.value.fix
+        assert "did not start on this machine within its time" in str(caught.value)
+        assert "qstore cluster up" in caught.value.fix
