@@ -135,6 +135,8 @@ def _loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
     waits, and is interrupted at once.
     """
     loop = asyncio.new_event_loop()
+    # Errors come by the futures. What is left are complaints of a connection that was given up.
+    loop.set_exception_handler(lambda *_: None)
     threading.Thread(target=loop.run_forever, name="qstore_ray-logs", daemon=True).start()
     try:
         yield loop

@@ -60,7 +60,8 @@ class Package:
                 f"the files of the job are {_mib(size)} in a zip file, Ray takes {_mib(LIMIT)}",
                 field="job",
                 value=named,
-                fix="Keep large files outside git, in storage that all nodes of the cluster reach.",
+                fix=f"Keep large files outside git, or name them in {_IGNORE}; put data of the job "
+                "into storage that all nodes of the cluster reach.",
             )
         return size
 
