@@ -32,7 +32,7 @@ class XGBoostError(RuntimeError):
     """What the library reports; named as in its Python package."""
 
 
-class Tracker:
+class SumsTracker:
     """Joins workers; ranks follow the names of their tasks. Runs in threads of the library.
 
     Args:
