@@ -105,6 +105,11 @@ class Sidecar:
             self._process.wait()
             self._socket.close()
 
+    def leave(self) -> None:
+        """Close this process's copies of the socket, of a child that was forked off."""
+        os.close(self._socket.detach())
+        os.close(self._wire.fileno())
+
     def _receive(self) -> None:
         while True:
             try:
@@ -136,8 +141,22 @@ class Sidecar:
         )
 
 
-_running: list[Sidecar] = []
-_starting = threading.Lock()
+class _Shared:
+    """The sidecar of this process; one that was forked off begins without."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: Sidecar | None = None
+
+    def forget(self) -> None:
+        """Leave it to the parent, which it would outlive if this process kept its socket open."""
+        if self.running is not None:
+            self.running.leave()
+        self.lock, self.running = threading.Lock(), None
+
+
+_shared = _Shared()
+os.register_at_fork(after_in_child=_shared.forget)
 
 
 def sidecar() -> Sidecar:
@@ -146,10 +165,10 @@ def sidecar() -> Sidecar:
     Raises:
         RunError: it cannot be started.
     """
-    with _starting:
-        if not _running or not _running[0].usable:
+    with _shared.lock:
+        if _shared.running is None or not _shared.running.usable:
             try:
-                _running[:] = [Sidecar()]
+                _shared.running = Sidecar()
             except OSError as exc:
                 raise RunError(
                     f"cannot start a process for trackers, scores and figures: {exc.strerror}",
@@ -157,6 +176,6 @@ def sidecar() -> Sidecar:
                     value=sys.executable,
                     fix="Free memory or raise the limit of processes (ulimit -u).",
                 ) from exc
-            atexit.register(_running[0].close)
-        _running[0].enter()
-        return _running[0]
+            atexit.register(_shared.running.close)
+        _shared.running.enter()
+        return _shared.running

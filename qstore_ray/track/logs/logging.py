@@ -80,6 +80,8 @@ def configure_logging(
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[level])
     logger.propagate = False
+    if "structlog" in sys.modules:  # for loggers that exist already
+        _configure()
 
 
 def get_logger(name: str = _ROOT) -> structlog.stdlib.BoundLogger:

@@ -28,18 +28,14 @@ _SUM: Final = 2
 _SORTED_BY_TASK: Final = 1
 
 
-class XGBoostError(RuntimeError):
-    """What the library reports; named as in its Python package."""
-
-
-class Tracker:
+class SumsTracker:
     """Joins workers; ranks follow the names of their tasks. Runs in threads of the library.
 
     Args:
         host: an address of this machine that all workers reach.
 
     Raises:
-        XGBoostError: it cannot listen there.
+        ConnectionError: it cannot listen there.
     """
 
     def __init__(self, n_workers: int, host: str) -> None:
@@ -69,7 +65,7 @@ def joined(**address: int | str) -> Iterator[None]:
     """Joins this process to the others for the time of the block. Waits for all of them.
 
     Raises:
-        XGBoostError: the tracker cannot be reached.
+        ConnectionError: the tracker cannot be reached.
     """
     _call("XGCommunicatorInit", _json(address))
     try:
@@ -82,7 +78,7 @@ def all_reduced(values: FloatArray) -> FloatArray:
     """Σ over the joined processes of an array of one shape; the same bits everywhere.
 
     Raises:
-        XGBoostError: another process has left.
+        ConnectionError: another process has left.
     """
     summed = np.array(values, np.float64, order="C")
     pointer = summed.ctypes.data_as(ctypes.c_void_p)
@@ -118,7 +114,7 @@ _LOG_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_discard)
 def _call(name: str, *arguments: Any) -> None:
     library = _library()
     if getattr(library, name)(*arguments):
-        raise XGBoostError(library.XGBGetLastError().decode())
+        raise ConnectionError(library.XGBGetLastError().decode())
 
 
 def _json(values: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from qstore_ray.train.loop.collective import Tracker, all_reduced, joined
+from qstore_ray.train.loop.collective import SumsTracker, all_reduced, joined
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -79,7 +79,7 @@ def start_tracker(num_workers: int, host: str) -> TrackerAddress:
     Args:
         host: an address of this machine that all of them reach.
     """
-    tracker = Tracker(num_workers, host)
+    tracker = SumsTracker(num_workers, host)
     threading.Thread(target=tracker.wait, name="qstore_ray-tracker", daemon=True).start()
     return {"n_workers": num_workers, **tracker.address()}
 

@@ -59,7 +59,7 @@ def meaning(exc: BaseException) -> str:
 
 def is_disconnected(exc: BaseException) -> bool:
     """Whether a worker failed only because it could not reach another one for their sums."""
-    return type(exc).__name__ == "XGBoostError"  # ends in a backtrace of its library
+    return type(exc) is ConnectionError  # of the sums; a socket's has a class of its own
 
 
 def is_full_memory(exc: BaseException) -> bool:

@@ -121,6 +121,22 @@ def test_it_is_shared_until_it_ends():
     assert sidecar() is not first
 
 
+def test_a_process_that_was_forked_off_has_its_own():
+    ours = sidecar().submit("a", os.getpid).result()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, str(sidecar().submit("a", os.getpid).result()).encode())
+        os._exit(0)
+    theirs = int(os.read(reading, 20))
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
+    assert theirs != ours
+    assert _is_gone(theirs)
+    assert sidecar().submit("a", os.getpid).result() == ours
+
+
 @pytest.mark.parametrize("how", ["killed", "ended"])
 def test_it_ends_with_its_driver(how: str, repository: Path):
     code = (

@@ -280,11 +280,7 @@ def test_a_worker_that_was_not_asked_itself_has_a_reason_too():
 # -------------------------------------------------------------------------------- whose end it was
 
 
-class XGBoostError(Exception):
-    """As the library's own, which ends in a backtrace."""
-
-
-LEFT_BEHIND = XGBoostError("Connection reset by peer\n[bt] (8) _ctypes.so(+0xbd9e)")
+LEFT_BEHIND = ConnectionError("Connection reset by peer\n[bt] (8) _ctypes.so(+0xbd9e)")
 
 
 def test_a_worker_that_is_left_behind_says_so_without_a_backtrace():
