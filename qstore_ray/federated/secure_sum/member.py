@@ -74,7 +74,7 @@ class SumMember:
         self._check(keys.keys())
         published = [key for pair in keys.values() for key in pair]
         if keys[self.number] != mine or len(set(published)) != len(published):
-            raise _refusal("the list of keys is not the one that clients published")
+            raise _refusal_error("the list of keys is not the one that clients published")
         self._keys = dict(keys)
         of_key = split(self._masking, list(keys), self._threshold)
         of_own = split(self._own, list(keys), self._threshold)
@@ -103,7 +103,7 @@ class SumMember:
                 self._sealing_key(other), message, self._about(other, self.number)
             )
             if len(found) != 2 * SHARE_BYTES:
-                raise _refusal("a client sent shares of the wrong length")
+                raise _refusal_error("a client sent shares of the wrong length")
             self._shares[other] = (found[:SHARE_BYTES], found[SHARE_BYTES:])
         total = encoded(vector, len(self._keys)) + crypto.mask(self._own, len(vector))
         for other in shares:
@@ -119,7 +119,7 @@ class SumMember:
         self._next(4)
         self._check(stayed)
         if not stayed <= self._shares.keys():
-            raise _refusal("the list of clients that stayed has grown")
+            raise _refusal_error("the list of clients that stayed has grown")
         left = self._shares.keys() - stayed
         return OpenedShares(
             {other: self._shares[other][1] for other in stayed},
@@ -129,15 +129,17 @@ class SumMember:
     def _next(self, number: int) -> None:
         """Answer each question once, so that nobody gets both kinds of a client's shares."""
         if self._asked != number - 1:
-            raise _refusal("a question of a secure sum comes once, and in order")
+            raise _refusal_error("a question of a secure sum comes once, and in order")
         self._asked = number
 
     def _check(self, clients: object) -> None:
         found = set(clients)  # type: ignore[call-overload]  # of numbers, in any container
         if len(found) < self._threshold or self.number not in found:
-            raise _refusal(f"{len(found)} clients are fewer than the threshold, or leave me out")
+            raise _refusal_error(
+                f"{len(found)} clients are fewer than the threshold, or leave me out"
+            )
         if self._keys and not found <= self._keys.keys():
-            raise _refusal("the list of clients has grown")
+            raise _refusal_error("the list of clients has grown")
 
     def _sealing_key(self, other: int) -> bytes:
         return crypto.agreed_key(
@@ -158,7 +160,7 @@ def signed_mask(number: int, other: int, key: bytes, length: int) -> AnyArray:
     return found if number < other else np.zeros(length, np.uint64) - found
 
 
-def _refusal(said: str) -> RunError:
+def _refusal_error(said: str) -> RunError:
     return RunError(
         f"a client refuses a secure sum: {said}", field="secure_sum",
         fix="Repeat the round with the clients that are there.",
