@@ -16,6 +16,7 @@ from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import BackendError, MissingDependencyError, UnknownNameError
 from qstore_ray.simulate import _kernels, reference
 from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.tail import compile_cut
 from qstore_ray.simulate.engines import arrays, native
 from qstore_ray.simulate.engines.engines import (
     _warn_of_numpy,
@@ -26,6 +27,7 @@ from qstore_ray.simulate.engines.engines import (
     state_bytes,
 )
 from qstore_ray.testing.strategies import cases, random_states
+from tests.unit.simulate.test_tail import convolutional
 
 NAMES = ("native", "numpy")
 few = settings(max_examples=40)
@@ -294,9 +296,20 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
     loaded = native.load(program)
     with pytest.raises(ValueError, match="too short"):
         _kernels.sweep(
-            0, 0, 0, 1, 0, 4, loaded.n_order, 0, 1, 0, loaded.header,
+            0, 0, 0, 1, 0, 4, loaded.n_order, 0, 1, 0, 16, loaded.header,
             np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 0)), np.zeros(1), None,
-            np.empty(loaded.scratch_bytes, np.uint8), np.empty(7), None, None, None,
+            np.empty(loaded.scratch_bytes, np.uint8), np.empty(7), None, None, None, None,
+            None,
+        )  # fmt: skip
+    cut = compile_cut(convolutional(8), z_observables(8)[7:])
+    assert cut is not None
+    loaded = native.load(cut.head)
+    with pytest.raises(ValueError, match="observables of the kept qubits"):
+        _kernels.sweep(
+            0, 0, 0, 1, 0, 4, loaded.n_order, 0, 1, 0, 16, loaded.header,
+            np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 8)), np.zeros(99), None,
+            np.empty(loaded.scratch_bytes, np.uint8), np.empty(32), None, None, None, None,
+            None,
         )  # fmt: skip
     with pytest.raises(ValueError, match="no mmx"):
         _kernels.use("mmx")
