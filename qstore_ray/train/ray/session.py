@@ -200,7 +200,7 @@ def _no_start_error(exc: BaseException) -> BackendError:
         return BackendError(
             "Ray did not start on this machine within its time: the machine is too busy",
             field="cluster",
-            fix=f"Try again when less runs, join a cluster that runs (qstore cluster up), {inside}",
+            fix=f"Try again when less runs, join a cluster that runs, {inside}",
         )
     return BackendError(
         f"Ray cannot be started on this machine: {first_line(exc)}",
