@@ -7,19 +7,26 @@ option `light_cones`, because its values then differ in the last bits.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.memory import memory_bytes
 from qstore_ray.circuits.library.library import WHOLE_QUBITS
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, ResourceError
+from qstore_ray.errors import BackendError, ConfigError, ResourceError
 from qstore_ray.simulate.cones.growth import growth_beyond
 from qstore_ray.simulate.cones.plan import cut_circuit, plan_cones
+from qstore_ray.simulate.cones.sweep import ConeEngine
 from qstore_ray.simulate.engines.engines import Precision, state_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qstore_ray.simulate.compile.program import SlotGradients
     from qstore_ray.simulate.cones.plan import ConePlan
+    from qstore_ray.simulate.engines.engines import Engine
+    from qstore_ray.types import FloatArray
 
 _MPS = "backend = 'aer' with backend_options = {method = 'matrix_product_state'}"
 
@@ -37,7 +44,6 @@ def checked_plan(
     template: Template,
     observables: tuple[Observable, ...],
     params_per_row: bool,
-    *,
     engine: str,
     threads: int,
     precision: Precision,
@@ -52,6 +58,23 @@ def checked_plan(
     if max(widths) > limit:
         raise _too_wide_error(template, observables, widths, limit)
     return plan_cones(template, observables, params_per_row)
+
+
+def cone_sweep(
+    engine: Engine,
+    plan: ConePlan,
+    rows: FloatArray,
+    params: FloatArray,
+    keep: bool,
+    threads: int,
+    precision: Precision,
+) -> tuple[FloatArray, Callable[..., SlotGradients]]:
+    """Values (N, O) of the parts of a circuit, and the reverse sweep; see `ConeEngine`."""
+    cones = ConeEngine(engine)
+    values, tape = cones.forward(
+        plan, rows, params, keep=keep, threads=threads, precision=precision
+    )
+    return values, partial(cones.reverse, tape, threads=threads)
 
 
 def widest_cone(engine: str, threads: int, precision: Precision) -> int:
@@ -81,6 +104,16 @@ def refuse_wide(template: Template, what: str) -> None:
             fix="Wide circuits have exact values and gradients here. For values from shots take "
             f"{_MPS}, or a device.",
         )
+
+
+def exact_cones_error(what: str) -> ConfigError:
+    """The error of the option `light_cones` beside noise or shots."""
+    return ConfigError(
+        f"light cones give exact values, without {what}",
+        field="light_cones",
+        value=True,
+        fix=f"Leave light_cones out, or {what}.",
+    )
 
 
 def _too_wide_error(

@@ -1,11 +1,12 @@
-"""Whether states fit the memory of this machine."""
+"""Whether states fit the memory of this machine, and a number of threads is one."""
 
 from __future__ import annotations
 
 import os
 from functools import lru_cache
+from numbers import Integral
 
-from qstore_ray.errors import ResourceError
+from qstore_ray.errors import ConfigError, ResourceError
 from qstore_ray.simulate.engines.engines import Precision, state_bytes
 
 
@@ -72,3 +73,19 @@ def check_trajectories(n_rows: int, trajectories: int, bytes_each: int) -> None:
 def memory_bytes() -> int:
     """The memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def checked_threads(threads: int) -> int:
+    """A number of threads.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise ConfigError(
+            "the number of threads is a whole number from 1",
+            field="threads",
+            value=threads,
+            fix="Take 1, or the number of cores of this machine.",
+        )
+    return int(threads)

@@ -9,17 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
-from qstore_ray.backends.blocks import summed
+from qstore_ray.backends.blocks import summed, vjp_in_two
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.light_cones import checked_plan, is_cut, refuse_wide
-from qstore_ray.backends.memory import check_states, check_trajectories, check_width
+from qstore_ray.backends.light_cones import (
+    checked_plan,
+    cone_sweep,
+    exact_cones_error,
+    is_cut,
+    refuse_wide,
+)
+from qstore_ray.backends.memory import (
+    check_states,
+    check_trajectories,
+    check_width,
+    checked_threads,
+)
 from qstore_ray.backends.noise.config import NoiseConfig, read_noise
 from qstore_ray.backends.noise.parts import bytes_of_trajectory, joined, parts_of
 from qstore_ray.backends.noise.trajectories import (
@@ -33,11 +43,10 @@ from qstore_ray.backends.sampling.circuit import compile_measured
 from qstore_ray.backends.sampling.run import SampledRun
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, ConfigError, unknown_name_error
+from qstore_ray.errors import BackendError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.tail import BLOCK, CutProgram, compile_cut
-from qstore_ray.simulate.cones.sweep import ConeEngine
 from qstore_ray.simulate.engines.engines import (
     EngineName,
     Precision,
@@ -48,7 +57,6 @@ from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
     from qstore_ray.simulate.compile.program import SlotGradients
-    from qstore_ray.simulate.cones.plan import ConePlan
     from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable, Table
 
 _PRECISIONS = ("complex128", "complex64")
@@ -102,7 +110,7 @@ class StatevectorBackend:
                 value=precision,
                 fix="Take engine = 'native', or precision = 'complex128'.",
             )
-        self.threads = _checked_threads(threads)
+        self.threads = checked_threads(threads)
         self.precision: Precision = precision
         self.noise = read_noise(noise)
         own = self.noise.trajectories if self.noise else 1
@@ -111,7 +119,7 @@ class StatevectorBackend:
         self._noise_text = "" if self.noise is None else self.noise.text
         self.light_cones = light_cones
         if light_cones and self.draws:
-            raise _exact_cones_error("noise" if self.noise else "shots")
+            raise exact_cones_error("noise" if self.noise else "shots")
         self._run = open_engine(self.engine)
         self._last: _Compiled | None = None
 
@@ -159,7 +167,8 @@ class StatevectorBackend:
         """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
         check_bindings(template, observables, bindings)
         if self._is_cut(template):
-            self._plan(template, tuple(observables), bindings)
+            per_row, limits = bindings.params.ndim == 2, (self.engine, self.threads, self.precision)
+            checked_plan(template, tuple(observables), per_row, *limits)
             return
         self.check_width(template)
         if self.shots is None:
@@ -262,7 +271,7 @@ class StatevectorBackend:
         if not self._is_cut(template):
             program = self._compiled(template, observables, bindings, block)
         if isinstance(program, CutProgram):
-            return self._vjp_in_two(program, bindings, rows_gradient)
+            return vjp_in_two(program, bindings, rows_gradient, self.threads)
         values, reverse = self._exact(template, observables, bindings, keep=True)
 
         def pullback(cotangent: FloatArray) -> Gradients:
@@ -298,27 +307,6 @@ class StatevectorBackend:
         program = cut or compile_program(template, observables, shape[0] == 2)
         self._last = _Compiled(template, observables, shape, program)
         return program
-
-    def _vjp_in_two(
-        self, cut: CutProgram, bindings: Bindings, rows_gradient: bool
-    ) -> tuple[Estimates, Pullback]:
-        from qstore_ray.simulate.engines import cut_native
-
-        values, tape = cut_native.forward(
-            cut, bindings.rows, bindings.params, bindings.amplitudes, threads=self.threads
-        )
-
-        def pullback(cotangent: FloatArray) -> Gradients:
-            slots, tail, amplitudes = cut_native.reverse(
-                tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
-            )
-            split = cut.head.n_rows
-            if not rows_gradient:
-                slots[:, :split] = 0.0
-            found = summed(Gradients(slots[:, :split], slots[:, split:], amplitudes), BLOCK)
-            return found._replace(params=found.params + tail)
-
-        return Estimates(values, usage=Usage(circuits=len(bindings))), pullback
 
     def states(self, template: Template, bindings: Bindings) -> ComplexArray:
         """|ψ_i⟩ (N, 2^n) of every row, with its global phase; see `StateBackend.states`.
@@ -363,14 +351,6 @@ class StatevectorBackend:
         """Whether exact values of a circuit come from light cones."""
         return not self.draws and is_cut(template, self.light_cones)
 
-    def _plan(
-        self, template: Template, observables: tuple[Observable, ...], bindings: Bindings
-    ) -> ConePlan:
-        return checked_plan(
-            template, observables, bindings.params.ndim == 2,
-            engine=self.engine, threads=self.threads, precision=self.precision,
-        )  # fmt: skip
-
     def _exact(
         self,
         template: Template,
@@ -382,12 +362,9 @@ class StatevectorBackend:
         """Values (N, O), and the reverse sweep: of the whole circuit, or of its light cones."""
         rows, params = bindings.rows, bindings.params
         if self._is_cut(template):
-            cones = ConeEngine(self._run)
-            values, parts = cones.forward(
-                self._plan(template, observables, bindings), rows, params,
-                keep=keep, threads=self.threads, precision=self.precision,
-            )  # fmt: skip
-            return values, partial(cones.reverse, parts, threads=self.threads)
+            limits = self.engine, self.threads, self.precision
+            plan = checked_plan(template, observables, params.ndim == 2, *limits)
+            return cone_sweep(self._run, plan, rows, params, keep, *limits[1:])
         values, tape = self._run.forward(
             compile_program(template, observables, params.ndim == 2),
             rows, params, bindings.amplitudes,
@@ -420,23 +397,3 @@ class _Compiled(NamedTuple):
     observables: tuple[Observable, ...]
     shape: tuple[int, int | None]
     program: Program | CutProgram
-
-
-def _exact_cones_error(what: str) -> ConfigError:
-    return ConfigError(
-        f"light cones give exact values, without {what}",
-        field="light_cones",
-        value=True,
-        fix=f"Leave light_cones out, or {what}.",
-    )
-
-
-def _checked_threads(threads: int) -> int:
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
-        raise ConfigError(
-            "the number of threads is a whole number from 1",
-            field="threads",
-            value=threads,
-            fix="Take 1, or the number of cores of this machine.",
-        )
-    return int(threads)
