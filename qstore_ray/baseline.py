@@ -57,7 +57,7 @@ class BaselineTask(NamedTuple):
 
     Attributes:
         metric: of the verdict. y, weight: of train, for the majority class or the mean.
-        test: the rows to score. train, val: of the linear model; None if there is none, or no
+        test: the rows to score. train, val: of the linear model; None without one, or without
             validation.
     """
 
