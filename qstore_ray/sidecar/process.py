@@ -137,7 +137,7 @@ class Sidecar:
             field="sidecar",
             value=self._process.pid,
             fix="See what it printed above; a process that was killed often lacked memory. Resume "
-            "a run that has not finished; `qstore runs report` draws the report of one that has.",
+            "a run that has not finished; the results of one that has are in its folder.",
         )
 
 
