@@ -97,7 +97,7 @@ def create_app(model: TrainedModel, settings: ServingSettings) -> FastAPI:
         raise ConfigError(
             "each request would run on hardware that is paid for",
             field="model",
-            fix="Write a model file with `qstore export` and serve that: it is evaluated exactly.",
+            fix="Save the model to a .qsm file and serve that: it is evaluated exactly.",
         )
     predictor = Predictor(model, settings)
     app = FastAPI(title="qstore_ray prediction server", version=version("qstore-ray"))

@@ -53,7 +53,7 @@ def asked_rows(body: bytes, max_rows: int) -> AskedRows:
             f"a request has 1 to {max_rows:,} rows",
             field=name,
             value=n_rows,
-            fix="Ask in several requests, or start the server with --max-rows.",
+            fix="Ask in several requests, or start the server with a larger max_rows.",
         )
     if name == "dataframe_records" and not all(isinstance(row, dict) for row in rows):
         raise DataError("each record is an object", field=name, fix=_FIX)
