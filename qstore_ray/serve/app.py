@@ -40,6 +40,7 @@ from qstore_ray.data.service.server.app import listening
 from qstore_ray.serve.counts import ServingCounts
 from qstore_ray.serve.rows import AskedRows, asked_rows
 from qstore_ray.serve.settings import ServingSettings
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -141,7 +142,7 @@ class Predictor:
             self._counts.answered(status, time.perf_counter() - began, rows)
         return JSONResponse(found)
 
-    async def about(self) -> dict[str, Any]:
+    async def about(self) -> Table:
         """What the model takes and gives."""
         model = self._model
         signature = model.signature

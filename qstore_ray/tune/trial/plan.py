@@ -14,6 +14,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.metrics import metrics_to_record
 from qstore_ray.tune.schedulers import Scheduler, horizon
 from qstore_ray.tune.space.fields import Values
+from qstore_ray.types import Table
 
 SCRATCH = ".ray"
 """The folder inside a study's that is deleted when Ray Tune ends."""
@@ -41,10 +42,10 @@ class Plan:
     places: int = 1
     run_id: str = ""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Table:
         return {**self.__dict__, "folder": shown_place(self.folder)}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Table) -> None:
         # Each machine has its own stage of an object store.
         self.__dict__.update({**state, "folder": storage_folder(state["folder"])})
 
