@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.sidecar import process as process_of_driver
+from qstore_ray.sidecar import server
 from qstore_ray.sidecar.process import Sidecar, sidecar
 
 
@@ -28,6 +31,32 @@ class UnpicklableError(Exception):
 
 def fails_strangely() -> None:
     raise UnpicklableError("not", "here")
+
+
+class Unreadable:
+    """A result that can be sent, and not be read where it arrives."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (fails_strangely, ())
+
+
+def a_lock() -> object:
+    return threading.Lock()
+
+
+def _ends_its_lane(lane: str) -> None:
+    server.end_lane(lane)
+
+
+def _open_lanes() -> list[str]:
+    return list(server._lanes)
+
+
+def _lost_token(stop: float) -> bool:
+    while time.monotonic() < stop:
+        if "SIDECAR_TOKEN" not in os.environ:
+            return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +98,40 @@ def test_an_error_that_cannot_be_pickled_keeps_its_words(started):
         started.submit("a", fails_strangely).result()
 
 
+def test_a_result_that_cannot_be_sent_is_an_error(started):
+    with pytest.raises(TypeError, match="pickle"):
+        started.submit("a", a_lock).result(timeout=20.0)
+    assert started.usable
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_result_that_cannot_be_read_ends_it_and_what_waits():
+    ours = Sidecar()
+    slow = ours.submit("slow", time.sleep, 60.0)
+    with pytest.raises(RunError, match="ended"):
+        ours.submit("a", Unreadable).result(timeout=20.0)
+    with pytest.raises(RunError, match="ended"):
+        slow.result(timeout=20.0)
+    assert not ours.usable
+    ours.close()
+
+
+def test_one_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(process_of_driver, "_SECONDS_TO_END", 0.2)
+    ours = Sidecar()
+    pid = ours.submit("a", os.getpid).result()
+    os.kill(pid, signal.SIGSTOP)
+    ours.close()
+    assert _is_gone(pid)
+    ours.close()
+
+
+def test_a_lane_that_ended_leaves_no_thread(started):
+    started.submit("last", _ends_its_lane, "last").result()
+    assert "last" not in started.submit("a", _open_lanes).result()
+    assert started.submit("last", math.sqrt, 4.0).result() == 2.0
+
+
 def test_lanes_do_not_wait_for_each_other(started):
     slow = started.submit("slow", time.sleep, 30.0)
     assert started.submit("fast", math.sqrt, 9.0).result(timeout=20.0) == 3.0
@@ -97,6 +160,46 @@ def test_the_environment_and_folder_follow_the_driver(started, tmp_path, monkeyp
     monkeypatch.undo()
     started.enter()
     assert started.submit("a", os.getenv, "SIDECAR_TEST").result() is None
+
+
+def test_the_environment_is_never_without_what_stays(started, monkeypatch):
+    monkeypatch.setenv("SIDECAR_TOKEN", "kept")
+    started.enter()
+    looking = started.submit("looks", _lost_token, time.monotonic() + 0.5)
+    for n in range(200):
+        monkeypatch.setenv("SIDECAR_OTHER", str(n))
+        started.enter()
+    assert looking.result() is False
+
+
+def test_a_module_path_with_other_objects_and_a_deleted_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    ours = Sidecar()
+    ours.enter()
+    assert ours.submit("a", math.sqrt, 9.0).result(timeout=20.0) == 3.0
+    ours.close()
+
+
+@pytest.mark.parametrize("flags", [["-I"], ["-E"], ["-P", "-Werror::UserWarning"]])
+def test_it_has_the_flags_of_its_driver(flags: list[str], repository: Path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(repository)!r}); "
+        "from qstore_ray.sidecar.process import sidecar; "
+        'said = \'(tuple(__import__("sys").flags), __import__("sys").warnoptions)\'; '
+        "assert sidecar().submit('a', eval, said).result() == eval(said), said"
+    )
+    subprocess.run([sys.executable, *flags, "-c", code], check=True, timeout=60.0)
+
+
+def test_a_frozen_program_is_told_what_it_lacks(monkeypatch):
+    monkeypatch.setattr(process_of_driver, "_shared", process_of_driver._Shared())
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(RunError, match="need a process of Python"):
+        sidecar()
 
 
 def test_one_that_was_killed_is_an_error_and_the_next_is_another():
