@@ -90,13 +90,16 @@ class Sidecar:
         The future raises what the function raised, or `RunError` if the sidecar ended first.
         """
         done: Future[T] = Future()
-        call = pickle.dumps((function, args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
+        arrays: list[pickle.PickleBuffer] = []  # sent as they are: the driver makes no copy
+        call = pickle.dumps((function, args, kwargs), protocol=5, buffer_callback=arrays.append)
+        parts = [each.raw() for each in arrays]
         with self._lock:
             number = self._count = self._count + 1
             self._waiting[number] = done
             try:
-                self._wire.send((number, lane))
-                self._wire.send_bytes(call)
+                self._wire.send((number, lane, [part.nbytes for part in parts]))
+                for part in (call, *parts):
+                    self._wire.send_bytes(part)
             except OSError:
                 if self._waiting.pop(number, None) is done:
                     done.set_exception(self._ended_error())

@@ -64,13 +64,15 @@ def main(number: int) -> None:
     _wires.append(wire)
     while True:
         try:
-            number_of_call, lane = wire.recv()
-            call = wire.recv_bytes()
+            number_of_call, lane, sizes = wire.recv()
+            call, arrays = wire.recv_bytes(), [bytearray(size) for size in sizes]
+            for each in arrays:
+                wire.recv_bytes_into(each)
         except (EOFError, OSError):
             os._exit(0)  # the driver has ended: nobody wants what is under way
         if lane not in _lanes:
             _lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=lane)
-        done = _lanes[lane].submit(_called, call)
+        done = _lanes[lane].submit(_called, call, arrays)
         done.add_done_callback(partial(_answer, number_of_call))
         if lane == AT_ONCE:
             wait([done])
@@ -96,9 +98,9 @@ def tell(function: Callable[..., object], *args: object) -> None:
     _send((None, (function, args)))
 
 
-def _called(call: bytes) -> object:
+def _called(call: bytes, arrays: list[bytearray]) -> object:
     """The result of a call; its modules are imported here, in the thread of its lane."""
-    function, args, kwargs = pickle.loads(call)  # noqa: S301 - of the driver process
+    function, args, kwargs = pickle.loads(call, buffers=arrays)  # noqa: S301 - of the driver process
     return function(*args, **kwargs)
 
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qstore_ray.errors import ConfigError, RunError
@@ -81,6 +83,31 @@ def _is_gone(pid: int) -> bool:
 def test_a_call_runs_in_another_process(started):
     assert started.submit("a", math.hypot, 3.0, 4.0).result() == 5.0
     assert started.submit("a", os.getpid).result() != os.getpid()
+
+
+def _described(arrays: list[np.ndarray]) -> list[object]:
+    return [(each, each.dtype, each.flags.f_contiguous, each.flags.writeable) for each in arrays]
+
+
+def test_arrays_arrive_as_they_were(started):
+    rows = np.arange(60.0).reshape(3, 20)
+    arrays = [
+        rows, rows.T, rows[:, ::3], np.asfortranarray(rows), np.zeros((0, 4)), np.array(2.5),
+        np.array(["a", None], object), np.array(["ab", "c"]), np.arange(300_000),
+    ]  # fmt: skip
+    found = started.submit("a", _described, arrays).result()
+    for (array, *about), (wanted, *expected) in zip(found, _described(arrays), strict=True):
+        np.testing.assert_array_equal(array, wanted)
+        assert about == expected
+
+
+def test_the_driver_makes_no_copy_of_an_array(started):
+    large = np.ones(4_000_000)
+    tracemalloc.start()
+    assert started.submit("a", np.sum, large).result() == 4e6
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < large.nbytes / 4
 
 
 def test_an_error_comes_back_as_it_was_raised(started):
