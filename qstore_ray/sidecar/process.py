@@ -98,7 +98,8 @@ class Sidecar:
             self._waiting[number] = done
             try:
                 self._wire.send((number, lane, [part.nbytes for part in parts]))
-                for part in (call, *parts):
+                self._wire.send_bytes(call)
+                for part in parts:
                     self._wire.send_bytes(part)
             except OSError:
                 if self._waiting.pop(number, None) is done:

@@ -267,20 +267,46 @@ def test_a_process_that_was_forked_off_has_its_own():
     assert sidecar().submit("a", os.getpid).result() == ours
 
 
-@pytest.mark.parametrize("how", ["killed", "ended"])
-def test_it_ends_with_its_driver(how: str, repository: Path):
+@pytest.mark.parametrize(
+    ("last", "sent", "status"),
+    [
+        ("time.sleep(60.0)", signal.SIGKILL, -signal.SIGKILL),
+        ("time.sleep(60.0)", signal.SIGTERM, -signal.SIGTERM),
+        ("time.sleep(60.0)", signal.SIGINT, -signal.SIGINT),
+        ("os._exit(3)", None, 3),
+        ("raise RuntimeError", None, 1),
+        ("pass", None, 0),
+    ],
+)
+def test_it_ends_with_its_driver(
+    last: str, sent: signal.Signals | None, status: int, repository: Path
+):
     code = (
         "import os, time; from qstore_ray.sidecar.process import sidecar; "
         "s = sidecar(); s.submit('slow', time.sleep, 60.0); "
-        "print(s.submit('a', os.getpid).result(), flush=True); "
-        + ("time.sleep(60.0)" if how == "killed" else "")
+        f"print(s.submit('a', os.getpid).result(), flush=True); {last}"
     )
     driver = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=repository, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code], cwd=repository, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
     assert driver.stdout is not None
     pid = int(driver.stdout.readline())
-    if how == "killed":
-        driver.kill()
-    assert driver.wait(timeout=20.0) == (-signal.SIGKILL if how == "killed" else 0)
+    if sent is not None:
+        os.killpg(driver.pid, sent)  # as a terminal does
+    assert driver.wait(timeout=20.0) == status
     assert _is_gone(pid)
+    driver.stdout.close()
+
+
+def test_two_threads_share_one(repository: Path):
+    code = (
+        "import math, os, threading; from concurrent.futures import ThreadPoolExecutor; "
+        "from qstore_ray.sidecar.process import sidecar; "
+        "asked = list(ThreadPoolExecutor(8).map("
+        "lambda n: (sidecar().submit(str(n % 3), os.getpid).result(), "
+        "sidecar().submit(str(n % 3), math.sqrt, n * n).result()), range(64))); "
+        "assert len({pid for pid, _ in asked}) == 1; "
+        "assert [root for _, root in asked] == list(range(64))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=60.0)
