@@ -23,9 +23,9 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.failover import FallbackStep
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.learn.privacy.statement import PrivacyStatement
-    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
     from qstore_ray.tune.study.result import StudyResult

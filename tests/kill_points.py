@@ -43,7 +43,8 @@ from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.report.page import DrawnRun
 from qstore_ray.train.run import recorder
 from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
-from qstore_ray.train.run.run_folder import Existing, read_run_record
+from qstore_ray.train.run.run_folder import Existing
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from tests.effects import Effect, Watch
 

@@ -8,6 +8,7 @@
     sampling/     shots of states
     mitigation/   values that are less wrong
     paid          for whom a backend evaluates, where that is recorded and paid
+    failover      failures that another backend may take over from, and the record of the steps
     meter         counts what a backend was asked to do
     light_cones   which circuits are cut, and which cones are too wide
     device_circuit   what a backend that compiles by itself is asked for

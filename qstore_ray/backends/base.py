@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
-from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.keys import DrawKey
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray, Table
 
 

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -31,6 +32,10 @@ T = TypeVar("T")
 
 _START: Final = "import sys; sys.path[:] = {path!r}; from qstore_ray.sidecar.server import main"
 _STDERR: Final = 2
+_SECONDS_TO_END: Final = 5.0
+_FLAGS: Final = {
+    "isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "safe_path": "-P",
+}  # fmt: skip
 
 
 class Sidecar:
@@ -46,7 +51,7 @@ class Sidecar:
             number = theirs.fileno()
             # Ctrl-C in a terminal is sent to the whole group; the sidecar ends with the driver.
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own code
-                [sys.executable, "-c", f"{_START.format(path=sys.path)}; main({number})"],
+                [*_python(), "-c", f"{_START.format(path=_path())}; main({number})"],
                 pass_fds=[number],
                 stdin=subprocess.DEVNULL,
                 stdout=_STDERR,
@@ -60,7 +65,8 @@ class Sidecar:
         self._waiting: dict[int, Future[Any]] = {}
         self._alive = True
         self._entered: tuple[Any, ...] = ()
-        threading.Thread(target=self._receive, name="sidecar", daemon=True).start()
+        self._reader = threading.Thread(target=self._receive, name="sidecar", daemon=True)
+        self._reader.start()
 
     @property
     def usable(self) -> bool:
@@ -71,7 +77,7 @@ class Sidecar:
         """Give the sidecar the environment, working folder and module path of this process, before
         the calls that follow.
         """
-        state = (dict(os.environ), str(Path.cwd()), list(sys.path))
+        state = (dict(os.environ), _folder(), _path())
         if state != self._entered:
             self._entered = state
             self.submit(AT_ONCE, enter, *state)
@@ -84,38 +90,61 @@ class Sidecar:
         The future raises what the function raised, or `RunError` if the sidecar ended first.
         """
         done: Future[T] = Future()
-        call = pickle.dumps((function, args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
+        arrays: list[pickle.PickleBuffer] = []  # sent as they are: the driver makes no copy
+        call = pickle.dumps((function, args, kwargs), protocol=5, buffer_callback=arrays.append)
+        parts = [each.raw() for each in arrays]
         with self._lock:
             number = self._count = self._count + 1
             self._waiting[number] = done
             try:
-                self._wire.send((number, lane))
+                self._wire.send((number, lane, [part.nbytes for part in parts]))
                 self._wire.send_bytes(call)
+                for part in parts:
+                    self._wire.send_bytes(part)
             except OSError:
-                self._waiting.pop(number, None)
-                if not done.done():
+                if self._waiting.pop(number, None) is done:
                     done.set_exception(self._ended_error())
         return done
 
     def close(self) -> None:
-        """Let the sidecar end; calls under way are given up."""
-        if self._owner == os.getpid() and self._process.returncode is None:
-            self._alive = False
-            self._socket.shutdown(socket.SHUT_RDWR)  # a thread waits in it, which `close` leaves so
+        """Let the sidecar end; calls under way are given up. One that does not end is killed."""
+        if self._owner != os.getpid():
+            return
+        self._hang_up()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
             self._process.wait()
-            self._socket.close()
+        self._reader.join(_SECONDS_TO_END)
+        self._socket.close()
 
     def leave(self) -> None:
         """Close this process's copies of the socket, of a child that was forked off."""
         os.close(self._socket.detach())
-        os.close(self._wire.fileno())
+        self._wire.close()
+
+    def _hang_up(self) -> None:
+        self._alive = False
+        with suppress(OSError):  # it was closed already
+            self._socket.shutdown(socket.SHUT_RDWR)  # a thread waits in it: `close` leaves it so
 
     def _receive(self) -> None:
+        try:
+            self._take_answers()
+        finally:  # also after an answer that cannot be read here: nobody takes the next ones
+            self._hang_up()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_SECONDS_TO_END)
+            while self._waiting:
+                self._waiting.popitem()[1].set_exception(self._ended_error())
+
+    def _take_answers(self) -> None:
         while True:
             try:
                 number, result = self._wire.recv()
             except (EOFError, OSError):
-                break
+                return
             if number is None:
                 function, args = result
                 function(*args)
@@ -125,9 +154,6 @@ class Sidecar:
                 done.set_exception(result.error())
             else:
                 done.set_result(result)
-        self._alive = False
-        while self._waiting:
-            self._waiting.popitem()[1].set_exception(self._ended_error())
 
     def _ended_error(self) -> RunError:
         code = self._process.poll()
@@ -139,6 +165,24 @@ class Sidecar:
             fix="See what it printed above; a process that was killed often lacked memory. Resume "
             "a run that has not finished; the results of one that has are in its folder.",
         )
+
+
+def _python() -> list[str]:
+    """This Python, with the flags that decide what it loads and warns of."""
+    flags = [flag for name, flag in _FLAGS.items() if getattr(sys.flags, name)]
+    return [sys.executable, *flags, *(f"-W{option}" for option in sys.warnoptions)]
+
+
+def _path() -> list[str]:
+    """The module path; other objects in it are passed over by `import` too."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""  # it was deleted
 
 
 class _Shared:
@@ -163,10 +207,21 @@ def sidecar() -> Sidecar:
     """The sidecar of this process, started if there is none, in the environment of the caller.
 
     Raises:
-        RunError: it cannot be started.
+        RunError: it cannot be started; always so in a frozen program.
     """
     with _shared.lock:
         if _shared.running is None or not _shared.running.usable:
+            if not sys.executable or getattr(sys, "frozen", False):
+                raise RunError(
+                    "trackers, scores and figures need a process of Python, which this program "
+                    "cannot start",
+                    field="sidecar",
+                    value=sys.executable,
+                    fix="Run it with Python, not as a frozen or embedded program.",
+                )
+            if _shared.running is not None:
+                atexit.unregister(_shared.running.close)
+                _shared.running.close()
             try:
                 _shared.running = Sidecar()
             except OSError as exc:

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,12 @@ AT_ONCE: Final = ""
 """The lane of calls that are done before the next one is read."""
 
 _wires: list[Connection] = []
+_lanes: dict[str, ThreadPoolExecutor] = {}
 _writing = threading.Lock()
+_NOT_SENDABLE: Final = (
+    pickle.PickleError, TypeError, AttributeError, ValueError, LookupError, ImportError,
+    RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Failure:
         trace = "".join(traceback.format_exception(raised))
         try:
             pickle.loads(pickle.dumps(raised))  # noqa: S301 - our own
-        except (pickle.PickleError, TypeError, AttributeError, ValueError, KeyError):
+        except _NOT_SENDABLE:
             return cls(f"{type(raised).__name__}: {raised}", trace)
         return cls(raised, trace)
 
@@ -54,29 +59,35 @@ class Failure:
 def main(number: int) -> None:
     """Serve the socket of this file number until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.set_inheritable(number, False)  # whoever else held it would outlive this end
     wire = Connection(number)
     _wires.append(wire)
-    lanes: dict[str, ThreadPoolExecutor] = {}
     while True:
         try:
-            number_of_call, lane = wire.recv()
-            call = wire.recv_bytes()
+            number_of_call, lane, sizes = wire.recv()
+            call, arrays = wire.recv_bytes(), [bytearray(size) for size in sizes]
+            for each in arrays:
+                wire.recv_bytes_into(each)
         except (EOFError, OSError):
             os._exit(0)  # the driver has ended: nobody wants what is under way
+        if lane not in _lanes:
+            _lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=lane)
+        done = _lanes[lane].submit(_called, call, arrays)
+        done.add_done_callback(partial(_answer, number_of_call))
         if lane == AT_ONCE:
-            done = Future[object]()
-            done.set_result(_called(call))
-            _answer(number_of_call, done)
-            continue
-        if lane not in lanes:
-            lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=lane)
-        lanes[lane].submit(_called, call).add_done_callback(partial(_answer, number_of_call))
+            wait([done])
+
+
+def end_lane(lane: str) -> None:
+    """Let the thread of a lane end, after the call in it that says so, which is its last."""
+    _lanes.pop(lane).shutdown(wait=False)
 
 
 def enter(environment: dict[str, str], folder: str, path: list[str]) -> None:
     """Take over the environment, the working folder and the module path of the driver process."""
-    os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment)  # never empty: other lanes read their tokens from it
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
     sys.path[:] = path
     with suppress(OSError):  # it was deleted: the driver cannot use it either
         os.chdir(folder)
@@ -87,17 +98,31 @@ def tell(function: Callable[..., object], *args: object) -> None:
     _send((None, (function, args)))
 
 
-def _called(call: bytes) -> object:
+def _called(call: bytes, arrays: list[bytearray]) -> object:
     """The result of a call; its modules are imported here, in the thread of its lane."""
-    function, args, kwargs = pickle.loads(call)  # noqa: S301 - of the driver process
+    function, args, kwargs = pickle.loads(call, buffers=arrays)  # noqa: S301 - of the driver process
     return function(*args, **kwargs)
 
 
 def _answer(number: int, done: Future[object]) -> None:
-    raised = done.exception()
-    _send((number, done.result() if raised is None else Failure.of(raised)))
+    """Send the result of a call, or its error; a call without an answer would be waited for."""
+    answered = False
+    try:
+        raised = done.exception()
+        try:
+            _send((number, done.result() if raised is None else Failure.of(raised)))
+        except _NOT_SENDABLE as exc:
+            _send((number, Failure.of(exc)))
+        answered = True
+    finally:
+        if not answered:
+            traceback.print_exc()
+            os._exit(1)
 
 
 def _send(message: object) -> None:
-    with _writing:
-        _wires[0].send(message)
+    try:
+        with _writing:
+            _wires[0].send(message)
+    except OSError:
+        os._exit(0)  # the driver has ended

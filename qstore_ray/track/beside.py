@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from qstore_ray.sidecar.process import Sidecar, sidecar
-from qstore_ray.sidecar.server import tell
+from qstore_ray.sidecar.server import end_lane, tell
 from qstore_ray.track.base import Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import open_trackers
@@ -101,5 +101,7 @@ def _epoch(lane: str, record: Record) -> None:
 
 
 def _finish(lane: str, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
-    _trackers[lane].finish(status, summary, artifacts)
-    del _trackers[lane]
+    try:
+        _trackers.pop(lane).finish(status, summary, artifacts)
+    finally:
+        end_lane(lane)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, takes_no_shots
+from qstore_ray.backends.failover import fallback_text
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.backends.paid import RunIdentity, of_run, usage_metrics
 from qstore_ray.baseline import Baseline
@@ -23,7 +24,6 @@ from qstore_ray.track.logs.text import redact_message
 from qstore_ray.train.beside import AnyBaseline, PendingBaseline, fitted
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.fallback import fallback_text
 from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather

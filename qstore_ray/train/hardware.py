@@ -22,7 +22,8 @@ from qstore_ray.errors import BudgetError, QStoreError, under
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
 from qstore_ray.train.run.chain import ChainPlace, place_of_run
-from qstore_ray.train.run.run_folder import Existing, read_run_record
+from qstore_ray.train.run.run_folder import Existing
+from qstore_ray.train.run.writing import read_run_record
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qstore_ray.backends.failover import FallbackStep
 from qstore_ray.learn.privacy.statement import PrivacyStatement
 from qstore_ray.track.base import Record
-from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.train.model.trained import TrainedModel
 
 

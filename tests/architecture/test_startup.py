@@ -56,7 +56,10 @@ def _loaded(code: str, repository: Path, *arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("arguments", "more"),
-    [(["--help"], ("numpy", "pyarrow", "pydantic", "ray", "rich")), (["runs"], ("pyarrow", "ray"))],
+    [
+        (["--help"], ("numpy", "pyarrow", "pydantic", "ray", "rich")),
+        (["runs"], ("numpy", "pyarrow", "ray")),
+    ],
     ids=lambda given: given[0],
 )
 def test_a_light_command_loads_nothing_slow(arguments, more, repository, tmp_path):

@@ -21,7 +21,7 @@ import pytest
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from tests.ray.driver import EPOCHS, train
 
 LEFT_OVER_SECONDS = 20.0

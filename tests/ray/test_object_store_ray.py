@@ -17,7 +17,7 @@ from qstore_ray.storage.address import StorageAddress
 from qstore_ray.storage.cloud import open_objects
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.run.find import find_run
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from tests.ray.driver import train
 from tests.unit.storage.conftest import bucket, endpoint, stage
 

@@ -20,7 +20,7 @@ from qstore_ray.errors import InterruptedRunError
 from qstore_ray.job import JobConfig
 from qstore_ray.track.config import default_uri
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.tune.study.result import StudyResult, read_result
 from tests.small_search import SPACE, TABLE
 

@@ -14,7 +14,7 @@ from qstore_ray.cli.shared.study_text import summary_of
 from qstore_ray.errors import ResourceError, RunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult
 from qstore_ray.tune.trial.trial import TrialRunner

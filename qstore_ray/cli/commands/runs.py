@@ -141,7 +141,7 @@ def _score(summary: RunSummary, split: str) -> str:
 
 
 def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
-    from qstore_ray.train.fallback import fallback_text
+    from qstore_ray.backends.failover import fallback_text
 
     lines: list[tuple[str, Any]] = [("name", summary.name), ("status", summary.status)]
     if summary.problem:

@@ -190,9 +190,9 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
 
 
 def _as_text(result: JobResult, config: JobConfig) -> str:
+    from qstore_ray.backends.failover import fallback_text
     from qstore_ray.learn.privacy.statement import statement_text
     from qstore_ray.track.mlflow.store import recorded_at
-    from qstore_ray.train.fallback import fallback_text
     from qstore_ray.train.report.execution import ways
 
     metrics = result.metrics

@@ -66,9 +66,9 @@ def open_model(path: Path) -> TrainedModel:
     """
     from qstore_ray.backends import open_backend
     from qstore_ray.backends.base import takes_no_shots
+    from qstore_ray.backends.failover import backend_in_words, fallback_text
     from qstore_ray.config import read_toml
     from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.train.fallback import backend_in_words, fallback_text
     from qstore_ray.train.model.trained import TrainedModel
     from qstore_ray.train.run.chain import place_in_chain
     from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint

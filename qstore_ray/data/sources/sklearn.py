@@ -129,10 +129,8 @@ class SklearnSourceAdapter(SourceAdapter[SklearnParams]):
 
 def _bundled(name: str) -> Any:
     """The set as scikit-learn's own `load_…` returns it, for `digits` and `iris` without it."""
-    found = find_spec("sklearn")
-    folder = Path(next(iter(found.submodule_search_locations or ()), "")) if found else Path()
-    file = folder / "datasets" / "data" / _FILES.get(name, name)
-    if not file.is_file():
+    file = _file(name)
+    if file is None:
         return getattr(_sklearn_datasets(), f"load_{name}")()
     if name == "digits":
         rows = np.loadtxt(file, delimiter=",")
@@ -145,6 +143,16 @@ def _bundled(name: str) -> Any:
         rows = np.loadtxt(text, delimiter=",")
     x, y = rows[:, :-1], rows[:, -1].astype(int)
     return {"data": x, "target": y, "feature_names": _IRIS_FEATURES, "target_names": labels}
+
+
+def _file(name: str) -> Path | None:
+    """The file of a set that is read here, where scikit-learn is installed as files."""
+    found = find_spec("sklearn")
+    for folder in (found.submodule_search_locations or ()) if found and name in _FILES else ():
+        file = Path(folder) / "datasets" / "data" / _FILES[name]
+        if file.is_file():
+            return file
+    return None
 
 
 def _sklearn_datasets() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -89,16 +90,22 @@ def all_reduced(values: FloatArray) -> FloatArray:
 @cache
 def _library() -> ctypes.CDLL:
     found = find_spec("xgboost")
-    folders = (
-        [Path(place) / "lib" for place in (found.submodule_search_locations or ())] if found else []
-    )
+    packages = list(found.submodule_search_locations or ()) if found else []
+    # As xgboost looks for it: conda has it in the folder of libraries of the environment.
+    folders = [Path(place) / "lib" for place in (*packages, sys.base_prefix) if packages]
     files = [file for folder in folders for file in sorted(folder.glob("libxgboost.*"))]
     if not files:
         raise MissingDependencyError(
             "training on several workers needs xgboost, which adds up their gradients",
             fix="Run: pip install 'xgboost-cpu>=3,<4'",
         )
-    library = ctypes.CDLL(str(files[0]))
+    try:
+        library = ctypes.CDLL(str(files[0]))
+    except OSError as exc:
+        raise MissingDependencyError(
+            f"the library of xgboost cannot be loaded: {exc}",
+            fix="Install what it names (on macOS: brew install libomp), or xgboost again.",
+        ) from exc
     library.XGBGetLastError.restype = ctypes.c_char_p
     library.XGBRegisterLogCallback(_LOG_CALLBACK)
     return library

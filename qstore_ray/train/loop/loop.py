@@ -48,7 +48,7 @@ from qstore_ray.train.run.recorder import Journal, Memory, Recorder
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
-    from qstore_ray.train.fallback import FallbackStep
+    from qstore_ray.backends.failover import FallbackStep
     from qstore_ray.types import AnyArray
 
 Status = Literal["finished", "interrupted", "regroup"]

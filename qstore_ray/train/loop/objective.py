@@ -18,6 +18,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings, can_test
 from qstore_ray.backends.device_circuit import together
+from qstore_ray.backends.failover import failure_from_numbers, failure_of, failures_as_numbers
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.meter import metered
 from qstore_ray.errors import QStoreError, numbered
@@ -25,7 +26,6 @@ from qstore_ray.learn import step as blocks
 from qstore_ray.learn.fubini_study import fidelities
 from qstore_ray.learn.gradients import draws_its_plan, get_gradient
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.train.fallback import failure_from_numbers, failure_of, failures_as_numbers
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.reducer import Reducer
 

@@ -18,8 +18,8 @@ from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.run.same_run import InitFrom, epochs_of
+from qstore_ray.train.run.writing import read_run_record
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray

@@ -11,6 +11,7 @@ from functools import lru_cache
 from html import escape
 from typing import Any, Final, NamedTuple
 
+from qstore_ray.backends.failover import on_last_backend
 from qstore_ray.circuits.template import Template
 from qstore_ray.data.quality.html import document, listing, section, table
 from qstore_ray.figures.base import drawn_names
@@ -22,7 +23,6 @@ from qstore_ray.figures.run import CONFUSION, run_pictures
 from qstore_ray.learn.privacy.statement import statement_text
 from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
-from qstore_ray.train.fallback import on_last_backend
 from qstore_ray.train.report.execution import execution, scored_ways, without_details
 from qstore_ray.train.report.facts import ModelFacts, RunFacts
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.config import fingerprint
-from qstore_ray.errors import BudgetError, QStoreError, RunExistsError, TransientError
-from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.track.logs.text import redact_message
-from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.fallback import (
+from qstore_ray.backends.failover import (
     FallbackStep,
     backend_in_words,
     failure_of,
     fallback_text,
     fallbacks_in,
 )
+from qstore_ray.config import fingerprint
+from qstore_ray.errors import BudgetError, QStoreError, RunExistsError, TransientError
+from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.track.logs.text import redact_message
+from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.run.checkpoint import latest_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:

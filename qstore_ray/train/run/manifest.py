@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from qstore_ray.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.failover import FallbackStep
     from qstore_ray.data.inputs.signature import SignatureDict
     from qstore_ray.data.prepare.prepare import PreparationDict
     from qstore_ray.learn.targets import TargetSpec
-    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.types import Table, Task
 
 _REQUIRED = ("config", "n_features", "classes", "preparation")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from qstore_ray.backends.failover import on_last_backend
 from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.fallback import on_last_backend
 from qstore_ray.train.run.manifest import DataOriginDict, StoredManifest
-from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.run.same_run import RunDescription
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.types import Table
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from qstore_ray.train.telemetry.metrics import ExportedMetrics
 from qstore_ray.train.telemetry.spans import TracedSteps
 
 if TYPE_CHECKING:
-    from qstore_ray.train.fallback import FallbackStep
+    from qstore_ray.backends.failover import FallbackStep
     from qstore_ray.train.job import Assignment
     from qstore_ray.types import AnyArray, FloatArray
 

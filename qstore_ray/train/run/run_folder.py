@@ -44,6 +44,7 @@ from qstore_ray.train.run.same_run import (
 from qstore_ray.train.run.writing import (
     RECORD,
     empty_run_folder,
+    read_run_record,
     unwritable_error,
 )
 from qstore_ray.types import Table
@@ -363,33 +364,9 @@ def open_run_folder(
     return folder
 
 
-def read_run_record(path: Path) -> RunDescription:
-    """The `run.json` of a run folder.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    try:
-        record = json.loads((path / RECORD).read_bytes())
-    except (OSError, ValueError) as exc:
-        raise _no_run_error(path, str(exc)) from exc
-    if not isinstance(record, dict) or "generation" not in record:
-        raise _no_run_error(path, "run.json is not the record of a run")
-    return cast("RunDescription", record)
-
-
 def _warn(path: Path, message: str) -> None:
     """Say it, and keep it with the run."""
     if message:
         sys.stderr.write(f"warning: {message}\n")
         with MetricsFile(path / "metrics.jsonl") as metrics:
             metrics.append({"event": "warning", "message": message})
-
-
-def _no_run_error(path: Path, reason: str) -> RunError:
-    return RunError(
-        f"this is no run folder: {reason}",
-        field="run",
-        value=str(path),
-        fix="Give the folder of a run, such as runs/digits.",
-    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypedDict, TypeGuard
 
+from qstore_ray.backends.failover import FallbackStep
 from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.circuits.qasm.source import (
     AS_TEXT,
@@ -20,7 +21,6 @@ from qstore_ray.circuits.qasm.source import (
 )
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
-from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.types import ReadOnlyTable, Table
 
 _CIRCUIT, _EPOCHS, _STREAM = "model.circuit", "trainer.epochs", "dataset.stream"

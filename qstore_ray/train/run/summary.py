@@ -14,13 +14,12 @@ from typing import Any, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from qstore_ray.backends.failover import FallbackStep, fallbacks_in
 from qstore_ray.errors import CheckpointError, RunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import is_number
-from qstore_ray.train.fallback import FallbackStep, fallbacks_in
-from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.lock import is_held
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 
 _Plain: TypeAlias = dict[str, int | float | str | bool | None]
 _NOT_RESULTS = frozenset({"epoch", "epochs", "step", "seconds", "train_seconds"})
@@ -145,6 +144,8 @@ def summarize(path: Path) -> RunSummary:
 
 def checkpoints(path: Path) -> list[CheckpointSummary]:
     """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
+    from qstore_ray.train.run.checkpoint import read_checkpoint  # numpy, which a list does not need
+
     found = []
     for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
         known: CheckpointSummary = {"name": folder.name, "step": 0, "epoch": None, "problem": None}

@@ -1,14 +1,19 @@
-"""Emptying the folder of a run, and the error if it cannot be written."""
+"""The record of a run, emptying its folder, and the error if it cannot be written."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from qstore_ray.errors import RunError
 from qstore_ray.files import unwritable_fix
 from qstore_ray.train.run.lock import LOCK
 from qstore_ray.train.run.origin import ATTEMPT
+
+if TYPE_CHECKING:
+    from qstore_ray.train.run.same_run import RunDescription
 
 RECORD = "run.json"
 """The file that says that a folder is a run's."""
@@ -30,4 +35,28 @@ def unwritable_error(path: Path, exc: OSError) -> RunError:
         field="storage",
         value=str(path),
         fix=unwritable_fix(exc),
+    )
+
+
+def read_run_record(path: Path) -> RunDescription:
+    """The `run.json` of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        record = json.loads((path / RECORD).read_bytes())
+    except (OSError, ValueError) as exc:
+        raise _no_run_error(path, str(exc)) from exc
+    if not isinstance(record, dict) or "generation" not in record:
+        raise _no_run_error(path, "run.json is not the record of a run")
+    return cast("RunDescription", record)
+
+
+def _no_run_error(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"this is no run folder: {reason}",
+        field="run",
+        value=str(path),
+        fix="Give the folder of a run, such as runs/digits.",
     )

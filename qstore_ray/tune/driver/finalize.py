@@ -17,7 +17,8 @@ from qstore_ray.track.mlflow.store import RUN_ID_FILE
 from qstore_ray.train.ray.interrupt import outlast_signal
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.run.origin import refresh_trial
-from qstore_ray.train.run.run_folder import Existing, read_run_record
+from qstore_ray.train.run.run_folder import Existing
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.driver.refit import refit_job
 from qstore_ray.tune.driver.tracking import register_best

@@ -27,7 +27,7 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.run.lock import lock_folder
 from qstore_ray.train.run.origin import open_origin, refresh
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.metrics import trial_metrics
 from qstore_ray.tune.trial.checkpoint_transfer import ADOPTED, adopt

@@ -7,13 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.sidecar import process as process_of_driver
+from qstore_ray.sidecar import server
 from qstore_ray.sidecar.process import Sidecar, sidecar
 
 
@@ -28,6 +33,32 @@ class UnpicklableError(Exception):
 
 def fails_strangely() -> None:
     raise UnpicklableError("not", "here")
+
+
+class Unreadable:
+    """A result that can be sent, and not be read where it arrives."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (fails_strangely, ())
+
+
+def a_lock() -> object:
+    return threading.Lock()
+
+
+def _ends_its_lane(lane: str) -> None:
+    server.end_lane(lane)
+
+
+def _open_lanes() -> list[str]:
+    return list(server._lanes)
+
+
+def _lost_token(stop: float) -> bool:
+    while time.monotonic() < stop:
+        if "SIDECAR_TOKEN" not in os.environ:
+            return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +85,31 @@ def test_a_call_runs_in_another_process(started):
     assert started.submit("a", os.getpid).result() != os.getpid()
 
 
+def _described(arrays: list[np.ndarray]) -> list[object]:
+    return [(each, each.dtype, each.flags.f_contiguous, each.flags.writeable) for each in arrays]
+
+
+def test_arrays_arrive_as_they_were(started):
+    rows = np.arange(60.0).reshape(3, 20)
+    arrays = [
+        rows, rows.T, rows[:, ::3], np.asfortranarray(rows), np.zeros((0, 4)), np.array(2.5),
+        np.array(["a", None], object), np.array(["ab", "c"]), np.arange(300_000),
+    ]  # fmt: skip
+    found = started.submit("a", _described, arrays).result()
+    for (array, *about), (wanted, *expected) in zip(found, _described(arrays), strict=True):
+        np.testing.assert_array_equal(array, wanted)
+        assert about == expected
+
+
+def test_the_driver_makes_no_copy_of_an_array(started):
+    large = np.ones(4_000_000)
+    tracemalloc.start()
+    assert started.submit("a", np.sum, large).result() == 4e6
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < large.nbytes / 4
+
+
 def test_an_error_comes_back_as_it_was_raised(started):
     with pytest.raises(ConfigError) as caught:
         started.submit("a", fails).result()
@@ -67,6 +123,40 @@ def test_an_error_comes_back_as_it_was_raised(started):
 def test_an_error_that_cannot_be_pickled_keeps_its_words(started):
     with pytest.raises(RuntimeError, match="UnpicklableError: not here"):
         started.submit("a", fails_strangely).result()
+
+
+def test_a_result_that_cannot_be_sent_is_an_error(started):
+    with pytest.raises(TypeError, match="pickle"):
+        started.submit("a", a_lock).result(timeout=20.0)
+    assert started.usable
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_result_that_cannot_be_read_ends_it_and_what_waits():
+    ours = Sidecar()
+    slow = ours.submit("slow", time.sleep, 60.0)
+    with pytest.raises(RunError, match="ended"):
+        ours.submit("a", Unreadable).result(timeout=20.0)
+    with pytest.raises(RunError, match="ended"):
+        slow.result(timeout=20.0)
+    assert not ours.usable
+    ours.close()
+
+
+def test_one_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(process_of_driver, "_SECONDS_TO_END", 0.2)
+    ours = Sidecar()
+    pid = ours.submit("a", os.getpid).result()
+    os.kill(pid, signal.SIGSTOP)
+    ours.close()
+    assert _is_gone(pid)
+    ours.close()
+
+
+def test_a_lane_that_ended_leaves_no_thread(started):
+    started.submit("last", _ends_its_lane, "last").result()
+    assert "last" not in started.submit("a", _open_lanes).result()
+    assert started.submit("last", math.sqrt, 4.0).result() == 2.0
 
 
 def test_lanes_do_not_wait_for_each_other(started):
@@ -97,6 +187,46 @@ def test_the_environment_and_folder_follow_the_driver(started, tmp_path, monkeyp
     monkeypatch.undo()
     started.enter()
     assert started.submit("a", os.getenv, "SIDECAR_TEST").result() is None
+
+
+def test_the_environment_is_never_without_what_stays(started, monkeypatch):
+    monkeypatch.setenv("SIDECAR_TOKEN", "kept")
+    started.enter()
+    looking = started.submit("looks", _lost_token, time.monotonic() + 0.5)
+    for n in range(200):
+        monkeypatch.setenv("SIDECAR_OTHER", str(n))
+        started.enter()
+    assert looking.result() is False
+
+
+def test_a_module_path_with_other_objects_and_a_deleted_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    ours = Sidecar()
+    ours.enter()
+    assert ours.submit("a", math.sqrt, 9.0).result(timeout=20.0) == 3.0
+    ours.close()
+
+
+@pytest.mark.parametrize("flags", [["-I"], ["-E"], ["-P", "-Werror::UserWarning"]])
+def test_it_has_the_flags_of_its_driver(flags: list[str], repository: Path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(repository)!r}); "
+        "from qstore_ray.sidecar.process import sidecar; "
+        'said = \'(tuple(__import__("sys").flags), __import__("sys").warnoptions)\'; '
+        "assert sidecar().submit('a', eval, said).result() == eval(said), said"
+    )
+    subprocess.run([sys.executable, *flags, "-c", code], check=True, timeout=60.0)
+
+
+def test_a_frozen_program_is_told_what_it_lacks(monkeypatch):
+    monkeypatch.setattr(process_of_driver, "_shared", process_of_driver._Shared())
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(RunError, match="need a process of Python"):
+        sidecar()
 
 
 def test_one_that_was_killed_is_an_error_and_the_next_is_another():
@@ -137,20 +267,46 @@ def test_a_process_that_was_forked_off_has_its_own():
     assert sidecar().submit("a", os.getpid).result() == ours
 
 
-@pytest.mark.parametrize("how", ["killed", "ended"])
-def test_it_ends_with_its_driver(how: str, repository: Path):
+@pytest.mark.parametrize(
+    ("last", "sent", "status"),
+    [
+        ("time.sleep(60.0)", signal.SIGKILL, -signal.SIGKILL),
+        ("time.sleep(60.0)", signal.SIGTERM, -signal.SIGTERM),
+        ("time.sleep(60.0)", signal.SIGINT, -signal.SIGINT),
+        ("os._exit(3)", None, 3),
+        ("raise RuntimeError", None, 1),
+        ("pass", None, 0),
+    ],
+)
+def test_it_ends_with_its_driver(
+    last: str, sent: signal.Signals | None, status: int, repository: Path
+):
     code = (
         "import os, time; from qstore_ray.sidecar.process import sidecar; "
         "s = sidecar(); s.submit('slow', time.sleep, 60.0); "
-        "print(s.submit('a', os.getpid).result(), flush=True); "
-        + ("time.sleep(60.0)" if how == "killed" else "")
+        f"print(s.submit('a', os.getpid).result(), flush=True); {last}"
     )
     driver = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=repository, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code], cwd=repository, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
     assert driver.stdout is not None
     pid = int(driver.stdout.readline())
-    if how == "killed":
-        driver.kill()
-    assert driver.wait(timeout=20.0) == (-signal.SIGKILL if how == "killed" else 0)
+    if sent is not None:
+        os.killpg(driver.pid, sent)  # as a terminal does
+    assert driver.wait(timeout=20.0) == status
     assert _is_gone(pid)
+    driver.stdout.close()
+
+
+def test_two_threads_share_one(repository: Path):
+    code = (
+        "import math, os, threading; from concurrent.futures import ThreadPoolExecutor; "
+        "from qstore_ray.sidecar.process import sidecar; "
+        "asked = list(ThreadPoolExecutor(8).map("
+        "lambda n: (sidecar().submit(str(n % 3), os.getpid).result(), "
+        "sidecar().submit(str(n % 3), math.sqrt, n * n).result()), range(64))); "
+        "assert len({pid for pid, _ in asked}) == 1; "
+        "assert [root for _, root in asked] == list(range(64))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=60.0)

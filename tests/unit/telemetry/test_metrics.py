@@ -17,8 +17,8 @@ from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.telemetry import families, metrics
 from qstore_ray.telemetry.families import FAMILIES, MetricFamily
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.run.state import TrainState
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.telemetry import metrics as exported
 from qstore_ray.train.telemetry.metrics import ExportedMetrics
 from tests.guides import DOCS

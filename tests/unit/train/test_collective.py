@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from qstore_ray.errors import MissingDependencyError
+from qstore_ray.train.loop import collective as ours
 from qstore_ray.train.loop.collective import joined
 from qstore_ray.train.loop.reducer import CollectiveReducer, collective, start_tracker
 
@@ -67,3 +72,26 @@ def test_the_library_has_what_the_python_package_calls():
         assert hasattr(_LIB, name)
     assert theirs.Op.SUM == 2
     assert theirs._map_dtype(np.dtype(np.float64)) == 2
+
+
+def test_the_library_is_also_found_where_conda_has_it(tmp_path: Path, monkeypatch):
+    real = Path(ours._library()._name)
+    package, prefix = tmp_path / "xgboost", tmp_path / "prefix"
+    for folder in (package, prefix / "lib"):
+        folder.mkdir(parents=True)
+    found = SimpleNamespace(submodule_search_locations=[str(package)])
+    monkeypatch.setattr(ours, "find_spec", lambda _name: found)
+    monkeypatch.setattr(sys, "base_prefix", str(prefix))
+    with pytest.raises(MissingDependencyError, match="needs xgboost"):
+        ours._library.__wrapped__()
+    (prefix / "lib" / real.name).symlink_to(real)
+    assert ours._library.__wrapped__()._name == str(prefix / "lib" / real.name)
+
+
+def test_a_library_that_cannot_be_loaded_says_why(tmp_path: Path, monkeypatch):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libxgboost.so").write_text("not a library")
+    found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(ours, "find_spec", lambda _name: found)
+    with pytest.raises(MissingDependencyError, match="cannot be loaded"):
+        ours._library.__wrapped__()

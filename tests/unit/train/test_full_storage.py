@@ -15,7 +15,7 @@ from qstore_ray.errors import QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 
 

@@ -18,7 +18,7 @@ from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.result import TrainResult
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 
 MODEL = ModelConfig(n_qubits=4, layers=1)

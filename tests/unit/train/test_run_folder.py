@@ -24,8 +24,8 @@ from qstore_ray.train.run.run_folder import (
     RunFolder,
     check_name,
     open_run_folder,
-    read_run_record,
 )
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.study.admission import check_study
 from tests.unit.tune.test_space import JOB

@@ -12,7 +12,7 @@ from qstore_ray.errors import CheckpointError, ConfigError, InterruptedRunError,
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.lock import lock_folder
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.tune.trial import checkpoint_transfer
 from qstore_ray.tune.trial import training as trainings
 from qstore_ray.tune.trial.attempt import Attempt
