@@ -30,7 +30,7 @@ from qstore_ray.backends.base import (
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Angle, Template
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 from qstore_ray.learn.overlap_circuits import measured_fidelities
 from qstore_ray.learn.unroll import gate_angles, unroll
 
@@ -47,7 +47,7 @@ def metrics(backend: Backend, template: Template, bindings: Bindings) -> FloatAr
     """g_ij = Re[⟨∂_iψ|∂_jψ⟩ − ⟨∂_iψ|ψ⟩⟨ψ|∂_jψ⟩] by the shared parameters: (N, P, P).
 
     Raises:
-        BackendError: the backend has no states.
+        ConfigError: the backend has no states.
     """
     source = _with_states(backend)
     unrolled, angles = unroll(template)
@@ -81,7 +81,7 @@ def fidelities(
         key: names the draws of a backend that has any.
 
     Raises:
-        BackendError: the backend has no states, and the circuits are not possible.
+        ConfigError: the backend has no states, and the circuits are not possible.
     """
     if not can_prepare_states(backend):
         return measured_fidelities(backend, template, bindings, others, key)
@@ -135,7 +135,7 @@ def natural_direction(
 
 def _with_states(backend: Backend) -> StateBackend:
     if not can_prepare_states(backend):
-        raise BackendError(
+        raise ConfigError(
             f"the backend {backend.name!r} gives no states"
             + ("" if takes_no_shots(backend) else " if it takes shots")
             + ", and so no metric",

@@ -19,7 +19,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.lower import inverse
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -40,7 +40,7 @@ def measured_fidelities(
     Rows that repeat others have their random errors, and shots of their own.
 
     Raises:
-        BackendError: the circuit starts from amplitudes, or is too wide for a backend without
+        ConfigError: the circuit starts from amplitudes, or is too wide for a backend without
             counts.
     """
     is_estimated = getattr(backend, "mitigates", False)  # by IBM's Estimator: values alone
@@ -82,7 +82,7 @@ def _by_row(bindings: Bindings) -> FloatArray:
 
 def _check(template: Template, backend: Backend, *, counts: bool) -> None:
     if template.initial == "amplitudes":
-        raise BackendError(
+        raise ConfigError(
             "this backend has no states, and a start from amplitudes cannot be undone",
             field="trainer.backend",
             value=backend.name,
@@ -90,7 +90,7 @@ def _check(template: Template, backend: Backend, *, counts: bool) -> None:
             "'spsa'.",
         )
     if template.n_qubits > WIDEST and not counts:
-        raise BackendError(
+        raise ConfigError(
             f"this backend has neither states nor counts, and its states are compared on at most "
             f"{WIDEST} qubits, the circuit has {template.n_qubits}",
             field="trainer.backend",

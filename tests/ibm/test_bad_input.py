@@ -115,6 +115,29 @@ def test_an_option_that_the_client_refuses_when_it_signs_in(ibm, tmp_path, capsy
     assert not ibm.accepted()
 
 
+def test_an_instance_that_the_account_does_not_have(ibm, tmp_path, capsys):
+    found = refused(job_file(tmp_path, instance="nobody"), capsys)
+    assert found["field"] == "trainer.backend_options.instance"
+    assert found["value"] == "'nobody'"
+    assert not ibm.accepted()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field", "fix"),
+    [
+        ("gradient", "adjoint", "gradient", "'parameter_shift'"),
+        ("optimizer", "qng", "backend", "'qn_spsa'"),
+    ],
+)
+def test_a_method_that_needs_exact_values_is_bad_input(
+    ibm, tmp_path, capsys, option, value, field, fix
+):
+    found = refused(job_file(tmp_path, trainer={option: value}), capsys)
+    assert found["field"] == f"trainer.{field}"
+    assert fix in found["fix"]
+    assert not ibm.accepted()
+
+
 def test_a_file_with_the_key_that_others_can_read(ibm, tmp_path, capsys):
     key = Path(tmp_path / "key")
     key.write_text(ibm.settings.api_key)

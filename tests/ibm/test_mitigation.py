@@ -30,7 +30,7 @@ from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import BackendError, BudgetError, ConfigError, LedgerError
+from qstore_ray.errors import BudgetError, ConfigError, LedgerError
 from tests.ibm.devices import fake_backend
 from tests.ibm.test_gateway import POLICY
 
@@ -318,7 +318,7 @@ def test_an_exact_metric_is_refused_before_anything_is_submitted(ibm, tmp_path):
     data = DatasetLoader.from_arrays(x, np.arange(30) % 2)
     options = {"device": "fake_manila", "ledger": str(tmp_path / "ledgers")}
     trainer = TrainerConfig(backend="ibm", optimizer="qng", backend_options=options)
-    with pytest.raises(BackendError, match="gives no states") as caught:
+    with pytest.raises(ConfigError, match="gives no states") as caught:
         QuantumTrainer(
             ModelConfig(n_qubits=1, layers=1), trainer, storage=tmp_path,
             track=TrackConfig(mlflow=False, figures=False),

@@ -14,7 +14,7 @@ from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, param
-from qstore_ray.errors import BackendError, CircuitError, UnknownNameError
+from qstore_ray.errors import CircuitError, ConfigError, UnknownNameError
 from qstore_ray.learn.gradients import (
     GRADIENTS,
     GradientMethod,
@@ -138,7 +138,7 @@ def test_adjoint_gives_the_gradient_of_amplitudes_too():
 def test_adjoint_on_a_backend_that_only_evaluates_is_refused():
     template = Template(1, (Op("rx", (0,), (param(0),)),), 0, 1)
     bindings = Bindings(np.zeros((1, 0)), np.zeros(1))
-    with pytest.raises(BackendError, match="parameter_shift") as caught:
+    with pytest.raises(ConfigError, match="parameter_shift") as caught:
         linearize(GRADIENTS["adjoint"](), _open("aer"), template, z_observables(1), bindings)
     assert caught.value.field == "trainer.gradient"
 

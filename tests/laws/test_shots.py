@@ -259,9 +259,9 @@ def test_a_backend_of_shots_has_values_alone():
     assert can_prepare_states(exact)
     with pytest.raises(BackendError, match="parameter_shift"):
         backend.vjp(*_case(1), key=KEY)
-    with pytest.raises(BackendError, match="parameter_shift"):
+    with pytest.raises(ConfigError, match="parameter_shift"):
         get_gradient("adjoint", backend)
-    with pytest.raises(BackendError, match="if it takes shots"):
+    with pytest.raises(ConfigError, match="if it takes shots"):
         linearize(get_gradient("adjoint", exact), backend, *_case(1), key=KEY)
 
 

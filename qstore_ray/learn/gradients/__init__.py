@@ -62,7 +62,7 @@ def get_gradient(
 
     Raises:
         UnknownNameError: no such method, or an option that it does not have.
-        BackendError: an exact method, and the backend cannot differentiate.
+        ConfigError: an exact method, and the backend cannot differentiate.
     """
     if name == "auto":
         other = getattr(backend, "default_gradient", "parameter_shift")

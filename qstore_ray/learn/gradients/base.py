@@ -33,7 +33,7 @@ from qstore_ray.backends.blocks import summed
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -150,7 +150,7 @@ def linearize(
         block: the gradients of the parameters are asked for as sums over so many rows.
 
     Raises:
-        BackendError: an exact method on a backend that cannot differentiate.
+        ConfigError: an exact method on a backend that cannot differentiate.
     """
     if not hasattr(method, "exact"):
         if draws_its_plan(method):
@@ -181,9 +181,9 @@ def _by_block(pullback: Pullback, block: int | None) -> Pullback:
     return lambda cotangent: summed(pullback(cotangent), block)
 
 
-def no_gradient_error(backend: Backend, method: str) -> BackendError:
+def no_gradient_error(backend: Backend, method: str) -> ConfigError:
     """The error of an exact method on a backend that cannot differentiate."""
-    return BackendError(
+    return ConfigError(
         f"the backend {backend.name!r} has no exact gradient"
         + ("" if takes_no_shots(backend) else " if it takes shots"),
         field="trainer.gradient",

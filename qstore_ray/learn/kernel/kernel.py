@@ -163,9 +163,9 @@ class FidelityKernel:
 
     Raises:
         CircuitError: parameters that are not the circuit's.
-        ConfigError: a number of shots that is none.
-        BackendError: the backend has no states, and the circuit is too wide to compare pairs by
-            circuits, or starts from amplitudes, or shots are wanted; its values are random; shots
+        ConfigError: a number of shots that is none; the backend has no states, and the circuit is
+            too wide to compare pairs by circuits, or starts from amplitudes.
+        BackendError: the backend has no states, and shots are wanted; its values are random; shots
             without a key.
 
     Examples:

@@ -15,7 +15,7 @@ import numpy as np
 from qstore_ray.backends.base import Backend, Bindings
 from qstore_ray.circuits.lower import inverse
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 from qstore_ray.learn.overlap_circuits import WIDEST, zeros_projector
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ class Overlaps:
 
 
 def check_overlaps(template: Template, backend: Backend) -> None:
-    """Raise `BackendError` where pairs of a circuit's states cannot be compared by circuits."""
+    """Raise `ConfigError` where pairs of a circuit's states cannot be compared by circuits."""
     fix = "Take the backend statevector, or the projected kernel."
     if template.initial == "amplitudes":
-        raise BackendError(
+        raise ConfigError(
             "this backend has no states, and a start from amplitudes cannot be undone",
             field="backend",
             value=backend.name,
             fix=fix,
         )
     if template.n_qubits > WIDEST:
-        raise BackendError(
+        raise ConfigError(
             f"this backend has no states, and pairs are compared by circuits of at most {WIDEST} "
             f"qubits, the circuit has {template.n_qubits}",
             field="backend",

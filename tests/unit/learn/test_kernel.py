@@ -15,7 +15,7 @@ from qstore_ray.circuits.library.encodings import ENCODINGS, Features
 from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.lower import inverse
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import BackendError, CircuitError, ConfigError, DataError
+from qstore_ray.errors import CircuitError, ConfigError, DataError
 from qstore_ray.learn.kernel.alignment import alignment, centred
 from qstore_ray.learn.kernel.kernel import (
     FidelityKernel,
@@ -173,7 +173,7 @@ def test_a_backend_without_states_compares_pairs_by_circuits():
 
 @pytest.mark.parametrize("circuit", [_encoding("angle", 11), _encoding("amplitude")])
 def test_what_no_circuit_can_compare_is_refused(circuit: Circuit):
-    with pytest.raises(BackendError, match="has no states") as caught:
+    with pytest.raises(ConfigError, match="has no states") as caught:
         FidelityKernel(circuit, backend=AerBackend())
     assert (caught.value.field, caught.value.value) == ("backend", "aer")
     assert "statevector" in caught.value.fix

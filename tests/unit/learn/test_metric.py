@@ -13,7 +13,7 @@ from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 from qstore_ray.learn import fubini_study as metric_module
 from qstore_ray.learn.fubini_study import fidelities, layers, metrics, natural_direction
 from qstore_ray.simulate import reference
@@ -182,7 +182,7 @@ def test_the_natural_direction_solves_and_takes_curvature_by_its_size():
 
 def test_a_backend_without_states_is_refused():
     template = Template(1, (Op("rx", (0,), (param(0),)),), n_params=1)
-    with pytest.raises(BackendError) as caught:
+    with pytest.raises(ConfigError) as caught:
         metrics(AerBackend(), template, _bound(0.3))
     assert caught.value.field == "trainer.backend"
     assert caught.value.value == "aer"

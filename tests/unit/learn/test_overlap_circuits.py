@@ -15,7 +15,7 @@ from qstore_ray.backends.ibm.gateway.recording import recording
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 from qstore_ray.learn.fubini_study import fidelities, metrics
 from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.learn.optimizers.qn_spsa import QNSPSA
@@ -104,12 +104,12 @@ def test_the_metric_from_shots_is_the_metric_in_the_mean():
 def test_what_cannot_be_undone_or_is_too_wide_is_refused():
     loaded = Template(1, (Op("ry", (0,), (param(0),)),), n_params=1, initial="amplitudes")
     one = Bindings(np.zeros((1, 0)), np.zeros(1), np.ones((1, 2)) / np.sqrt(2.0))
-    with pytest.raises(BackendError, match="cannot be undone"):
+    with pytest.raises(ConfigError, match="cannot be undone"):
         fidelities(StatevectorBackend(shots=10), loaded, one, [one], DrawKey((1,)))
     n = WIDEST + 1
     wide = Template(n, tuple(Op("ry", (q,), (param(0),)) for q in range(n)), n_params=1)
     here = Bindings(np.zeros((1, 0)), np.array([0.2]))
-    with pytest.raises(BackendError, match=f"at most {WIDEST} qubits"):
+    with pytest.raises(ConfigError, match=f"at most {WIDEST} qubits"):
         measured_fidelities(EXACT, wide, here, [here])
     found = fidelities(StatevectorBackend(shots=50), wide, here, [here], DrawKey((1,)))
     assert found.tolist() == [[1.0]], "counts have no limit"

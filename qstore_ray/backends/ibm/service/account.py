@@ -89,6 +89,8 @@ def _sign_in_error(account: IbmAccount, exc: ValueError) -> ConfigError:
     text = redact_account(str(exc))
     names = ("channel", "url", "instance")
     field = next((name for name in names if f"'{name}'" in text), "account")
+    if account.instance is not None and f"({account.instance})" in str(exc):
+        field = "instance"  # "The instance specified (…) is not a valid instance name."
     return ConfigError(
         f"IBM's client cannot sign in with these options: {text}",
         field=f"backend_options.{field}",

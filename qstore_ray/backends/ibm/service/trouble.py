@@ -10,6 +10,7 @@ connection that was dropped. Of these only 429 is sure to have had no effect.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,10 @@ _OF_CIRCUITS = frozenset({"IBMInputValueError", "TranspilerError", "CircuitError
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 """IBM's service answers in JSON: a page of HTML comes from a proxy or firewall before it."""
 _RAY = re.compile(r"Ray ID:?\s*(?:<[^>]*>\s*)*(?P<ray>[0-9a-f]{8,})", re.IGNORECASE)
+_MESSAGES = ("message", "errorMessage", "error_description", "detail", "error")
+"""Where IBM's services write what is wrong: the runtime, the sign-in, what stands before them."""
+_NESTED = 4
+"""How many errors of the client may be around one another, and one more."""
 _STATUS = re.compile(r"\b(?P<status>[45]\d\d) (?:Client|Server) Error")
 
 
@@ -79,7 +84,7 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
         )
         blocked.status = status
         return blocked
-    text = _PAGE.split(text)[0].strip()
+    text = _said(_PAGE.split(text)[0]).strip()
     if "InvalidAccountError" in kinds and (why := _out_of_reach(exc, status)):
         return _transient_error(doing, redact_account(why), status)
     if "IBMNotAuthorizedError" in kinds or status in {401, 403} or "valid API token" in text:
@@ -105,6 +110,44 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     made = RefusedError(f"cannot {doing} at IBM's service: {text}")
     made.status = status
     return made
+
+
+def _said(text: str) -> str:
+    """The text, with what a body of JSON in it says in place of the body.
+
+    The client reads the message of one form alone, {"error": {"message": …}}, and shows the body of
+    any other. Each error around another writes its text as a literal, so quotes may be escaped.
+    """
+    start = text.find("{")
+    body = text[start:] if start >= 0 else ""
+    for _ in range(_NESTED):
+        try:
+            found, end = json.JSONDecoder().raw_decode(body)
+        except ValueError:
+            body = re.sub(r"\\(.)", r"\1", body)
+            continue
+        said = "; ".join(_messages(found))
+        rest = body[end:].strip(" .'\"")
+        return " ".join(filter(None, (text[:start].rstrip(), said, rest))) if said else text
+    return text
+
+
+def _messages(body: object) -> Iterator[str]:
+    """The messages in an answer of IBM's services, each with its code and what to do."""
+    if isinstance(body, list):
+        for each in body:
+            yield from _messages(each)
+        return
+    if not isinstance(body, dict):
+        return
+    message = next((body[name] for name in _MESSAGES if isinstance(body.get(name), str)), "")
+    if message:
+        code = body.get("code", body.get("errorCode", ""))
+        solution = body.get("solution")
+        yield message + (f" (code {code})" if code else "") + (f" {solution}" if solution else "")
+        return
+    for name in ("errors", "error"):
+        yield from _messages(body.get(name))
 
 
 def _transient_error(doing: str, text: str, status: int | None) -> TransientError:

@@ -40,6 +40,30 @@ def test_a_refusal_by_the_service_itself_is_about_the_key():
     assert error.field == "backend_options.account"
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            '{"errors":[{"code":1517,"message":"Shots aren\'t a number.","solution":"Send one."}]}',
+            "Shots aren't a number. (code 1517) Send one.",
+        ),
+        ('{"error":{"status":400,"code":"BAD","message":"No \\"x\\"."}}', 'No "x". (code BAD)'),
+        ('{"errorCode":"BXNIM0415E","errorMessage":"No key."}', "No key. (code BXNIM0415E)"),
+        ('{"errors":[{"message":"One."},{"message":"Two."}]}', "One.; Two."),
+        ('{"error":"unauthorized"}', "unauthorized"),
+        ("a body {without JSON}", "a body {without JSON}"),
+        ('{"status": 400}', '{"status": 400}'),
+    ],
+)
+def test_what_a_body_of_json_says_is_said_in_its_place(body, said):
+    start = "400 Client Error: Bad Request for url: https://quantum.cloud.ibm.com/api/v1/jobs. "
+    error = raised(start + body, 400)
+    assert isinstance(error, RefusedError)
+    assert error.message.endswith(start + said)
+    twice = raised(str(IBMRuntimeError(f"it's {start}{body}")), 400)  # quotes are escaped
+    assert start + said in twice.message or "{" in said
+
+
 @pytest.mark.parametrize("status", [502, 503, 520, 524])
 def test_a_page_of_a_proxy_that_has_no_answer_passes(status):
     page = (
