@@ -295,11 +295,11 @@ class BudgetReachedError(InterruptedRunError):
 
 
 def unknown_name_error(
-    kind: str, name: str, known: Iterable[str], *, field: str = ""
+    kind: str, name: str, known: Iterable[str], *, field: str = "", meant: str = ""
 ) -> UnknownNameError:
-    """The error for a name that is not among `known`, with the nearest known name as the fix."""
+    """The error for a name that is not among `known`, with the nearest one, or `meant`, as fix."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
+    near = [meant] if meant else difflib.get_close_matches(str(name), names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
         hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "

@@ -42,6 +42,7 @@ class Registry(Mapping[str, T], Generic[T]):
         field: the configuration field that names a member, for errors.
         forms: the attributes that a member's class has; if there are several sets, one of them.
         base: the class that a member is derived from, for errors; empty if none is needed.
+        meant: names that people try, with the member that each of them means, for errors.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Registry(Mapping[str, T], Generic[T]):
         field: str = "",
         forms: Sequence[tuple[str, ...]] = (),
         base: str = "",
+        meant: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
         self.group = entry_points
         self.field = field
         self._forms = tuple(forms)
         self._base = base
+        self._meant = dict(meant or {})
         self._built_in = dict(built_in)
         self._registered: dict[str, T] = {}
 
@@ -77,7 +80,8 @@ class Registry(Mapping[str, T], Generic[T]):
             return found
         declared = self._declared()
         if name not in declared:
-            raise unknown_name_error(self.kind, name, self, field=self.field)
+            meant = self._meant.get(str(name).lower(), "")
+            raise unknown_name_error(self.kind, name, self, field=self.field, meant=meant)
         member = self._loaded(declared[name])
         self._check(name, member)
         return member

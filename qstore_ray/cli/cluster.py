@@ -25,7 +25,9 @@ _STALE = "the cluster of this machine had died; what it left has been removed."
     epilog=examples("cluster up", "cluster up --nodes 2 --cpus 4", "cluster up --json"),
 )
 def up(
-    nodes: Annotated[int, typer.Option(metavar="N", help="Nodes, with the head.")] = 1,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Nodes, with the head; without it 1.")
+    ] = None,
     cpus: Annotated[
         int | None,
         typer.Option(metavar="N", help="CPUs of all nodes; without it those of this machine."),
@@ -39,10 +41,10 @@ def up(
     """
     from qstore_ray.cluster import start_cluster
 
-    started = start_cluster(nodes, cpus)
+    started = start_cluster(1 if nodes is None else nodes, cpus)
     _say_stale(started.was_stale)
     if not started.new:
-        note("The cluster runs already.")
+        note(_already(started.record, nodes, cpus))
     _show(started.record, as_json, {"started": started.new})
 
 
@@ -71,6 +73,18 @@ def down(as_json: AsJson = False) -> None:
 def _say_stale(was_stale: bool) -> None:
     if was_stale:
         note(f"note: {_STALE}")
+
+
+def _already(record: ClusterRecord, nodes: int | None, cpus: int | None) -> str:
+    """What is said of a cluster that runs, which may have another size than what was typed."""
+    size = f"{record.nodes} node{'s' * (record.nodes != 1)} and {record.cpus} CPUs"
+    said = f"The cluster runs already, with {size}."
+    if nodes in (None, record.nodes) and cpus in (None, record.cpus):
+        return said
+    typed = {"--nodes": nodes, "--cpus": cpus}
+    options = [f"{name} {number}" for name, number in typed.items() if number is not None]
+    up = " ".join(["qstore cluster up", *options])
+    return f"{said} For another size: qstore cluster down, then {up}."
 
 
 def _show(record: ClusterRecord | None, as_json: bool, more: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ Every check returns a `Diagnosis` with what to type; none of them starts Ray or 
     packages.py   versions that do not fit, packages that overwrite each other
     machine.py    processors and limits of a container, memory, shared memory, threads
     storage.py    the folder of the runs, MLflow's store
-    cluster.py    the address and the token of a Ray cluster
+    cluster.py    the address and the token of a Ray cluster, the folder of a warm one
     gpu.py        circuits on the GPU beside the same on the CPU
 """
 

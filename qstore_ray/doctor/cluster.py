@@ -11,6 +11,7 @@ from qstore_ray.cluster.find import check_software
 from qstore_ray.cluster.processes import is_supervised
 from qstore_ray.cluster.record import read_record, state_folder
 from qstore_ray.doctor.diagnosis import Diagnosis
+from qstore_ray.doctor.storage import written
 from qstore_ray.errors import BackendError
 
 _SECONDS = 5.0
@@ -38,9 +39,7 @@ def _warm() -> Diagnosis:
     """The cluster of this machine that a training would join; what a dead one has left is left."""
     record = read_record(state_folder())
     if record is None:
-        return Diagnosis(
-            "cluster", "ok", "none is named; a training starts a Ray of its own on this machine"
-        )
+        return _can_start()
     if not is_supervised(record):
         return Diagnosis(
             "cluster", "note", "the warm cluster of this machine has died",
@@ -54,6 +53,20 @@ def _warm() -> Diagnosis:
     return Diagnosis(
         "cluster", "ok", f"the warm cluster of this machine at {record.address}: {size}"
     )
+
+
+def _can_start() -> Diagnosis:
+    """Whether `start_cluster` could write its record, where no cluster is."""
+    found = "none is named; a training starts a Ray of its own on this machine"
+    there, refused = written(state_folder())
+    if refused is None:
+        return Diagnosis("cluster", "ok", found)
+    return Diagnosis(
+        "cluster", "note",
+        f"{found}; a warm cluster cannot start: nothing can be written in {there}: "
+        f"{refused.strerror or refused}",
+        "Only for `qstore cluster up`: export XDG_STATE_HOME=FOLDER, one that you may write to.",
+    )  # fmt: skip
 
 
 def _answers(address: str, source: str) -> Diagnosis:

@@ -35,7 +35,11 @@ def examine_storage(storage: str | Path, track: TrackConfig) -> Iterator[Diagnos
         yield _mlflow(folder, track)
 
 
-def _folder(folder: Path) -> Diagnosis:
+def written(folder: Path) -> tuple[Path, OSError | None]:
+    """Write, rename and delete a file in a folder or its nearest parent that exists.
+
+    Returns that folder, and what the system says if it cannot be written; nothing is left.
+    """
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -50,8 +54,15 @@ def _folder(folder: Path) -> Diagnosis:
             part.unlink(missing_ok=True)
             part.with_suffix(".whole").unlink(missing_ok=True)
     except OSError as exc:
+        return there, exc
+    return there, None
+
+
+def _folder(folder: Path) -> Diagnosis:
+    there, refused = written(folder)
+    if refused is not None:
         return Diagnosis(
-            "storage", "fault", f"nothing can be written in {there}: {exc.strerror or exc}",
+            "storage", "fault", f"nothing can be written in {there}: {refused.strerror or refused}",
             'Name another folder: storage = "…".',
         )  # fmt: skip
     free = shutil.disk_usage(there).free

@@ -117,7 +117,7 @@ class Tuner:
         check_study(base.storage, base.name, config, job=base, existing=existing)
         with ExitStack() as stack:
             # A new study is not created if no trial would fit; a finished one needs no cluster.
-            session = search_session(base.cluster, config)
+            session = search_session(base, config, scheduler)
             resume = existing == "resume"
             room = None if resume else stack.enter_context(session)
             study = stack.enter_context(

@@ -73,6 +73,11 @@ TABLE_COLUMNS = frozenset(
 )
 """The fields of `columns` that mean something to tables alone."""
 
+_FILES = (
+    "file", "files", "folder", "npz", "npy", "idx", "csv", "tsv", "images", "hdf5", "h5",
+    "parquet", "jsonl", "arff", "libsvm",
+)  # fmt: skip
+"""Names that people try for files on a path, which are the source `local` in every format."""
 _HERE = "qstore_ray.data.sources"
 SOURCES: Registry[type[SourceAdapter[Any]]] = Registry(
     "source",
@@ -89,6 +94,7 @@ SOURCES: Registry[type[SourceAdapter[Any]]] = Registry(
     field="source",
     forms=(("Params", "read"),),
     base="SourceAdapter",
+    meant=dict.fromkeys(_FILES, "local") | {"hf": "huggingface", "scikit-learn": "sklearn"},
 )
 
 

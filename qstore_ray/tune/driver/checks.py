@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 
@@ -14,8 +15,9 @@ from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.storage.address import address_of
 from qstore_ray.train.checks import model_for
-from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
+from qstore_ray.train.config import TrainerConfig, TrainingJob
 from qstore_ray.train.loop.validation import check_defined
 from qstore_ray.train.ray.session import ray_session, uses_own_ray
 from qstore_ray.tune.config import TuneConfig
@@ -114,13 +116,16 @@ def _check_defined(config: TuneConfig, model: QuantumModel, judged: Dataset) -> 
 
 
 @contextmanager
-def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]:
+def search_session(base: TrainingJob, config: TuneConfig, scheduler: Scheduler) -> Iterator[Room]:
     """An initialised Ray with room for a trial at least, and how many it has room for.
 
     Raises:
-        ConfigError, ResourceError: no trial would ever start, or fewer than requested.
+        ConfigError, ResourceError: no trial would ever start, or fewer than requested; or the
+            scheduler hands checkpoints over, the study is in an object store, and the cluster has
+            several machines.
         BackendError: the cluster cannot be reached.
     """
+    cluster = base.cluster
     trainer = TrainerConfig(num_workers=config.workers_per_trial)
     wanted = needs_dashboard(config, trainer)
     own = uses_own_ray(cluster)
@@ -130,9 +135,36 @@ def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]
     with ray_session(cluster, 0, dashboard=wanted):
         check_dashboard(config, trainer, own or _has_dashboard())
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        if scheduler.pauses:
+            machines = {str(node["NodeManagerHostname"]) for node in alive}
+            check_one_machine(config.scheduler, base.storage, machines)
         nodes = [node["Resources"] for node in alive]
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield room(config, cluster, trainer, total, nodes)
+
+
+def check_one_machine(scheduler: str, storage: str | Path, machines: Collection[str]) -> None:
+    """Refuse a scheduler that hands checkpoints over, if trials could not find them.
+
+    Ray Tune keeps them in a folder of the driver. A study in a folder has it there, where all nodes
+    see it; of a study in an object store it is on the driver's machine alone.
+
+    Args:
+        machines: the host names of the cluster's nodes; several nodes of one machine share it.
+
+    Raises:
+        ConfigError: the study is in an object store, and the cluster has several machines.
+    """
+    if address_of(storage) is None or len(machines) <= 1:
+        return
+    raise ConfigError(
+        f"{scheduler} hands checkpoints over in a folder of the driver's machine, the study is in "
+        f"an object store, and the cluster has {len(machines)} machines",
+        field="tune.scheduler",
+        value=scheduler,
+        fix='Write tune.scheduler = "asha" or "median", or take a storage folder that all nodes '
+        "see, or a cluster of one machine.",
+    )
 
 
 def _has_dashboard() -> bool:

@@ -12,6 +12,7 @@ import pytest
 from qstore_ray.config import Config, apply_overrides
 from qstore_ray.data.config import DatasetConfig, SplitConfig, StepConfig
 from qstore_ray.data.prepare.steps import STEPS, Pca, Standard
+from qstore_ray.data.sources.local.adapter import _FORMATS
 from qstore_ray.errors import ConfigError, UnknownNameError
 
 DIGITS = {
@@ -155,6 +156,11 @@ def test_an_unknown_name_suggests_the_nearest(fields: dict, known: str):
     error = _refused(**fields)
     assert isinstance(error, UnknownNameError)
     assert known in error.fix
+
+
+@pytest.mark.parametrize("name", [*_FORMATS, "CSV", "h5", "file"])
+def test_a_file_format_in_place_of_a_source_names_the_source_of_files(name: str):
+    assert _refused(source=name).fix.startswith("Did you mean 'local'? Known: ")
 
 
 def test_fractions_are_allowed_to_be_off_by_rounding():

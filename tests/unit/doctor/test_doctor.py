@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from qstore_ray.cli.app import main
+from qstore_ray.cluster import start_cluster
 from qstore_ray.cluster.record import ClusterRecord, software, state_folder, write_record
 from qstore_ray.doctor import examine
 from qstore_ray.doctor.cluster import examine_cluster
@@ -20,6 +21,7 @@ from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.machine import examine_machine, memory_limit, quota
 from qstore_ray.doctor.packages import examine_packages, unmet
 from qstore_ray.doctor.storage import examine_storage
+from qstore_ray.errors import BackendError
 from qstore_ray.track.config import TrackConfig
 
 CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -165,6 +167,25 @@ def test_the_warm_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (other.state, "Ray 1.2.3" in other.found) == ("fault", True)
     (own,) = examine_cluster("local")
     assert "a Ray of its own" in own.found
+
+
+def test_a_home_folder_in_which_no_warm_cluster_can_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (found,) = examine_cluster(None)
+    assert found.state == "ok"
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "file").write_text("")
+    for place in ("/proc/none", str(tmp_path / "file" / "state")):  # neither may root write
+        monkeypatch.setenv("XDG_STATE_HOME", place)
+        with pytest.raises(BackendError, match="cannot be written"):
+            start_cluster()
+        (found,) = examine_cluster(None)
+        assert (found.state, "nothing can be written" in found.found) == ("note", True)
+        assert "export XDG_STATE_HOME=" in found.advice
+        (own,) = examine_cluster("local")
+        assert own.state == "ok"
 
 
 def test_the_token_is_never_shown(monkeypatch: pytest.MonkeyPatch):

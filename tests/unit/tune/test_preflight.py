@@ -13,6 +13,7 @@ from qstore_ray.testing.search_spaces import NUMBERS
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room, check_dashboard, needs_dashboard, room
+from qstore_ray.tune.driver.checks import check_one_machine
 
 MANY = 1000
 
@@ -189,3 +190,23 @@ def test_workers_fit_and_those_of_one_trial_more_would_not(sizes, workers, hundr
         count = 0
     assert _packs([{"CPU": cpus}] * (workers * count), nodes)
     assert not _packs([{"CPU": cpus}] * (workers * (count + 1)), nodes)
+
+
+@pytest.mark.parametrize(
+    ("storage", "machines", "refused"),
+    [
+        ("s3://bucket/runs", {"a", "b"}, True),
+        ("s3://bucket/runs", {"a"}, False),  # however many nodes it runs
+        ("/shared/runs", {"a", "b"}, False),
+        ("file:///shared/runs", {"a", "b"}, False),
+    ],
+)
+def test_checkpoints_of_an_object_store_are_not_handed_over_between_machines(
+    storage: str, machines: set[str], refused: bool
+) -> None:
+    if not refused:
+        check_one_machine("hyperband", storage, machines)
+        return
+    with pytest.raises(ConfigError, match="object store, and the cluster has 2 machines") as caught:
+        check_one_machine("hyperband", storage, machines)
+    assert caught.value.field == "tune.scheduler"
