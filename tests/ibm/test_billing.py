@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import threading
+
 import pytest
 
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
+from qstore_ray.backends.ibm.gateway.billing import PendingBills
 from qstore_ray.backends.ibm.ledger.record import JobState
+from qstore_ray.backends.ibm.ledger.replay import LEDGER
+from qstore_ray.backends.ibm.service.client import IbmClient
 from tests.ibm.faults import Fault
 from tests.ibm.test_gateway import backend, measured, records
 
@@ -90,3 +96,40 @@ def test_a_budget_counts_what_was_billed(start, backend):
     gateway = gateway_for(hardware.config, "process")
     ibm.wait(lambda: gateway.spending().pending_seconds == 0.0)
     measured(hardware, 0)
+
+
+def test_outcomes_are_handed_out_before_the_usage_is_known(ibm, backend, tmp_path, monkeypatch):
+    """What reads the spending waits for it, so no result is written with a forecast."""
+    answers, seconds = threading.Event(), IbmClient.seconds
+
+    def held(client: IbmClient, job_id: str) -> float | None:
+        assert answers.wait(30.0)
+        return seconds(client, job_id)
+
+    monkeypatch.setattr(IbmClient, "seconds", held)
+    hardware = backend()
+    measured(hardware, 0)
+    assert unbilled(tmp_path)
+    gateway, found = gateway_for(hardware.config, "process"), []
+    reading = threading.Thread(target=lambda: found.append(gateway.spending()))
+    reading.start()
+    reading.join(0.2)
+    assert not found
+    answers.set()
+    reading.join(10.0)
+    assert found[0].pending_seconds == 0.0
+    assert found[0].total.billed_seconds == pytest.approx(ibm.usage())
+
+
+def test_a_job_is_checked_when_those_before_it_were_asked_for(ibm, backend, tmp_path, monkeypatch):
+    """Also by a gateway that always has something better to do."""
+    monkeypatch.setattr(PendingBills, "next_time", lambda _: float("inf"))
+    monkeypatch.setattr(PendingBills, "advance", lambda _: None)
+    hardware = backend()
+    for step in range(4):
+        measured(hardware, step)
+    close_gateways()
+    (ledger,) = tmp_path.rglob(LEDGER)
+    entries = [json.loads(line)["entry"] for line in ledger.read_text().splitlines()]
+    steps = [entry["event"] for entry in entries if entry["event"] in {"intent", "usage"}]
+    assert steps == ["intent", "usage"] * 4

@@ -16,6 +16,8 @@ import pytest
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.gateway.access import close_gateways
+from qstore_ray.backends.ibm.ledger.entries import Entry
+from qstore_ray.backends.ibm.ledger.file import LedgerFile
 from qstore_ray.backends.ibm.ledger.record import HardwareJob
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
@@ -71,7 +73,10 @@ def test_a_call_in_pieces_that_reaches_the_budget_leaves_the_gateway_running(ibm
     ids=["no fault", "answer lost", "throttled", "job failed"],
 )
 def test_a_gateway_killed_at_any_line_of_its_ledger_pays_once(tmp_path, monkeypatch, fault):
-    """At each fsync, with an index of tags that lags; then the same call is made again."""
+    """At each fsync, and after each line without one; then the same call is made again.
+
+    The index of tags lags.
+    """
     with in_process(tag_delay=0.3) as ibm:
         for name, value in ibm.environment(tmp_path).items():
             monkeypatch.setenv(name, value)
@@ -110,9 +115,19 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def killed_at(at: int, work: Callable[[], object]) -> None:
-    """Run until the fsync with this number, which ends the process."""
-    points = itertools.count()
-    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL) if next(points) == at else None
+    """Run until the fsync, or the line without one, with this number: it ends the process."""
+    points, append = itertools.count(), LedgerFile.append
+
+    def point(*_: object) -> None:
+        if next(points) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def appended(file: LedgerFile, entry: Entry, now: str, *, sync: bool = True) -> None:
+        append(file, entry, now, sync=sync)
+        if not sync:
+            point()
+
+    os.fsync, LedgerFile.append = point, appended
     work()
 
 

@@ -145,7 +145,9 @@ class Gateway:
             self._compiler.pubs(call, call.request)
 
     def spending(self) -> Spending:
-        """What the run's jobs cost so far."""
+        """What the run's jobs cost so far; what has just ended is asked for before."""
+        if self.is_alive:
+            self._bills.wait()
         return Spending.of(tuple(self._ledger.records.values()))
 
     @property
@@ -315,12 +317,10 @@ class Gateway:
                 return
             job = PackedJob(wanted)
         cost = forecast_jobs([job], self._rates)
+        self._bills.settle()
+        left = self._account.seconds()
         try:
-            self.budget.check_next(
-                by_trial(job, cost),
-                self.spending(),
-                account_seconds=self._account.seconds(),
-            )
+            self.budget.check_next(by_trial(job, cost), self.spending(), account_seconds=left)
         except BudgetReachedError as exc:
             self._packer.separate.ended(job.key)
             for request in job.requests:

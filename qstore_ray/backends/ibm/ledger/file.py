@@ -1,4 +1,4 @@
-"""The file of a ledger, opened by its only writer: a line is on disk when `append` returns."""
+"""The file of a ledger, opened by its only writer, who says which lines have to be on disk."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ class LedgerFile:
         except OSError as exc:
             raise unwritable_error(path, exc) from exc
 
-    def append(self, entry: Entry, at: str) -> None:
+    def append(self, entry: Entry, at: str, *, sync: bool = True) -> None:
         """Add a line.
+
+        Args:
+            sync: return when it is on disk, with all lines before; else it may be lost with power.
 
         Raises:
             LedgerError: it could not be written, or one before it could not.
@@ -56,7 +59,8 @@ class LedgerFile:
         line, checksum = encode_line(self._lines, at, entry, self._checksum)
         try:
             _write(self._file, line)
-            os.fsync(self._file)
+            if sync:
+                os.fsync(self._file)
         except OSError as exc:
             self._refuses = "an earlier line of the ledger could not be written"
             raise unwritable_error(self._path, exc) from exc

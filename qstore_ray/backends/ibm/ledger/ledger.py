@@ -1,4 +1,4 @@
-"""The record of paid work: each step of each job is on disk before the next step is taken.
+"""The record of paid work: each step of a job is on disk before the service is changed by the next.
 
     with Ledger.open(folder, LedgerOwner(run=…, instance=…, backend=…)) as ledger:
         ledger.intent(job, cost)                   about to do it
@@ -11,6 +11,9 @@
 A gateway that is started again opens the ledger and goes through `records`: it resumes the open
 ones at the missing step (a look-up is made again), cancels `open_duplicates`, and returns results
 that are on disk. A request is in a second job only if the first one failed or was cancelled.
+
+An intent and a look-up that found nothing change nothing at the service, and neither is needed
+after a loss of power. So they come to the disk with `submitting`: one wait in place of three.
 
 The folder is on a disk of the node that the gateway is pinned to, not in the run folder, which may
 be in an object store: a line must be on disk within milliseconds, and only its owner may read it.
@@ -55,9 +58,9 @@ _OWNER_ONLY: Final = 0o700
 class Ledger:
     """The ledger of one gateway, opened for writing; use `Ledger.open`.
 
-    A method that records a step returns when it is on disk, and raises `LedgerError` if the step is
-    not allowed in the job's state or cannot be written. Several threads may use it. `notice` says
-    what was dropped at `open`.
+    A method that records a step returns when it is on disk (but for the two steps above), and
+    raises `LedgerError` if the step is not allowed in the job's state or cannot be written. Several
+    threads may use it. `notice` says what was dropped at `open`.
     """
 
     def __init__(self, folder: Path, owner: LedgerOwner, contents: LedgerContents) -> None:
@@ -230,7 +233,7 @@ class Ledger:
         with self._writing:
             at = _now()
             record = advance(self._records.get(entry.key), entry, at)
-            self._file.append(entry, at)
+            self._file.append(entry, at, sync=not _changes_nothing(entry))
             self._records[entry.key] = record
             self._index(record)
         self._exported.add(entry, record)
@@ -260,6 +263,12 @@ def _at_start(record: HardwareJob) -> HardwareJob:
     """A look-up by an earlier process says nothing now: it has to be made again."""
     before = JobState.SUBMITTING if record.is_uncertain else JobState.INTENT
     return replace(record, state=before) if record.state is JobState.LOOKED_UP else record
+
+
+def _changes_nothing(entry: JobEntry) -> bool:
+    """Whether nothing is lost if power fails before the next line: the step is made again."""
+    is_intent = isinstance(entry, entries.IntentEntry)
+    return is_intent or (isinstance(entry, entries.LookedUpEntry) and not entry.job_ids)
 
 
 def _now() -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
-from qstore_ray.backends.ibm.ledger.replay import replay
+from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from tests.unit.backends.ibm.ledger.gateway import OWNER, VALUES, Service, run_job
 from tests.unit.backends.ibm.made import job
 
@@ -61,7 +61,8 @@ def check_paid_once(folder: Path, service: Service) -> None:
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_a_gateway_killed_at_any_step_resumes_there(tmp_path, monkeypatch, faults):
-    """Before and after each call of the service, and at each fsync of ledger and results."""
+    """Around each call of the service, before each line, and at each fsync."""
+    write = os.write
     for at in count():
         folder = tmp_path / str(at)
         folder.mkdir()
@@ -69,6 +70,7 @@ def test_a_gateway_killed_at_any_step_resumes_there(tmp_path, monkeypatch, fault
         try:
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", fuse)
+                patch.setattr(os, "write", lambda *line, fuse=fuse: fuse() or write(*line))
                 with Ledger.open(folder, OWNER) as ledger:
                     run_job(ledger, Service(folder, *faults, fuse), JOB)
             killed = False
@@ -82,6 +84,50 @@ def test_a_gateway_killed_at_any_step_resumes_there(tmp_path, monkeypatch, fault
         if not killed:
             break
     assert at > 15
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_a_loss_of_power_at_any_step_resumes_there(tmp_path, monkeypatch, faults):
+    """As above; of the ledger only what was synced is left."""
+    write, lost = os.write, 0
+    for at in count():
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        fuse, synced = Fuse(at), {}
+
+        def sync(file: int, fuse: Fuse = fuse, synced: dict[int, int] = synced) -> None:
+            fuse()
+            synced[os.fstat(file).st_ino] = os.fstat(file).st_size
+
+        def written(file: int, line: bytes, fuse: Fuse = fuse) -> int:
+            fuse()
+            return write(file, line)
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", sync)
+                patch.setattr(os, "write", written)
+                with Ledger.open(folder, OWNER) as ledger:
+                    run_job(ledger, Service(folder, *faults, fuse), JOB)
+            killed = False
+        except Killed:
+            killed = True
+        path = folder / LEDGER
+        if path.exists():
+            before, kept = path.stat().st_size, synced.get(path.stat().st_ino, 0)
+            os.truncate(path, kept)
+            lost += kept < before
+        service = Service(folder, *faults)
+        if service.ids("accepted"):  # or a job might be missed whose tag is not in the index yet
+            assert [record.submissions for record in replay(folder).records.values()] == [1]
+        with Ledger.open(folder, OWNER) as ledger:
+            run_job(ledger, service, JOB)
+        check_paid_once(folder, service)
+        assert len(service.ids("accepted")) == faults[0]
+        if not killed:
+            break
+    assert at > 15
+    assert lost >= 4
 
 
 def test_a_second_kill_while_resuming_changes_nothing(tmp_path):
@@ -99,7 +145,7 @@ def test_a_second_kill_while_resuming_changes_nothing(tmp_path):
 
 
 def test_a_process_killed_by_the_system_resumes(tmp_path):
-    """SIGKILL at each fsync of a real process: its lock is released, its ledger can be read."""
+    """SIGKILL at each line and fsync: the lock is released, the ledger can be read."""
     killed = 0
     for at in count():
         folder = tmp_path / str(at)
@@ -119,9 +165,15 @@ def test_a_process_killed_by_the_system_resumes(tmp_path):
 
 
 def _child(folder: Path, at: int) -> None:
-    """Run the job in this process, and end it at the given fsync."""
-    points = count()
-    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL) if next(points) == at else None
+    """Run the job in this process, and end it at the given line or fsync."""
+    points, write = count(), os.write
+
+    def point(*_: object) -> None:
+        if next(points) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.fsync = point
+    os.write = lambda *line: point() or write(*line)
     try:
         with Ledger.open(folder, OWNER) as ledger:
             run_job(ledger, Service(folder, 1, answers=True), JOB)

@@ -277,6 +277,7 @@ def test_no_token_and_no_crn_is_in_any_file(ledger):
 @pytest.mark.parametrize("fault", ["part of a line", "no line", "no fsync"])
 def test_after_a_line_that_could_not_be_written_nothing_is(ledger, monkeypatch, fault):
     ledger.intent(JOB, COST)
+    ledger.looked_up(JOB.key, [])
     before = (ledger.folder / LEDGER).read_bytes()
     write = os.write
 
@@ -290,16 +291,29 @@ def test_after_a_line_that_could_not_be_written_nothing_is(ledger, monkeypatch, 
             part = {"part of a line": lambda file, line: write(file, line[:9])}.get(fault, full)
             patch.setattr(os, "write", part)
         with pytest.raises(LedgerError, match="No space left") as caught:
-            ledger.looked_up(JOB.key, [])
+            ledger.submitting(JOB.key)
     assert "Free some space" in caught.value.fix
-    assert ledger.records[JOB.key].state is JobState.INTENT
+    assert ledger.records[JOB.key].state is JobState.LOOKED_UP
     with pytest.raises(LedgerError, match="earlier line"):
-        ledger.looked_up(JOB.key, [])
+        ledger.submitting(JOB.key)
     ledger.close()
     if fault != "no fsync":
         assert (ledger.folder / LEDGER).read_bytes() == before
     with Ledger.open(ledger.folder, OWNER) as again:
         again.looked_up(JOB.key, [])
+
+
+def test_the_lines_before_a_submission_come_to_the_disk_with_it(ledger, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    ledger.intent(JOB, COST)
+    ledger.looked_up(JOB.key, [])
+    assert not synced
+    ledger.submitting(JOB.key)
+    assert len(synced) == 1
+    ledger.looked_up(JOB.key, ["job-0"])
+    ledger.accepted(JOB.key, "job-0")
+    assert len(synced) == 3
 
 
 def test_a_folder_that_cannot_be_used_is_a_named_error(tmp_path):
