@@ -2,7 +2,8 @@
 
 The first job of a size is asked for with pauses that grow by half. From the next one on the first
 question comes shortly before the time at which all of the last four still ran. The pauses begin at
-a fiftieth of that time, and are at most 15 % of the time so far. So a training step, which repeats
+a fiftieth of that time, grow by half, and are at most 15 % of the time so far. If the last four
+took about the same time, the first four pauses grow by a fifth. So a training step, which repeats
 jobs of one size, notices its end soon and with few questions. If the first answer is that the job
 is done, the next one is asked for earlier: by a tenth, then by more.
 """
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from qstore_ray.backends.ibm.policy import GatewayPolicy
 
 _GROWTH: Final = 1.5
+_GROWTH_AT_END, _AT_END = 1.2, 4
+"""The growth of the first pauses if the time is well known, and how many they are."""
+_ALIKE: Final = 1.2
+"""The longest of the last times is at most so many times the shortest, if it is."""
 _FIRST_PART: Final = 0.02
 """Of the known time, the first pause after it."""
-_SHORTEST: Final = 0.025
+_SHORTEST: Final = 0.02
 """Seconds of the shortest pause."""
 _LARGEST_PART: Final = 0.15
 """Of the time so far, the longest pause if the time is known."""
@@ -45,9 +50,11 @@ class PollPace:
         Args:
             executions: its size; None if it was submitted earlier, and its time says nothing.
         """
-        known = _BEFORE * min(self._ran.get(executions or 0, ()), default=0.0)
+        ran = self._ran.get(executions or 0, ())
+        known = _BEFORE * min(ran, default=0.0)
+        short = _AT_END if ran and max(ran) <= _ALIKE * min(ran) else 0
         pause = max(_SHORTEST, _FIRST_PART * known) if known else self._policy.first_poll
-        return JobPolls(self, executions, now, pause, known)
+        return JobPolls(self, executions, now, pause, known, short)
 
     def pause(self, wanted: float) -> float:
         """The pause, not above the longest one."""
@@ -70,13 +77,21 @@ class JobPolls:
     Args:
         began: when it was submitted. pause: the first one after the known time.
         known: seconds for which jobs of its size ran at least; 0 if there was none.
+        short: how many pauses grow little.
     """
 
     def __init__(
-        self, pace: PollPace, executions: int | None, began: float, pause: float, known: float
+        self,
+        pace: PollPace,
+        executions: int | None,
+        began: float,
+        pause: float,
+        known: float,
+        short: int,
     ) -> None:
         self._pace, self._executions, self._began = pace, executions, began
         self._pause, self._known, self._still_ran = pause, known, 0.0
+        self._short = short
 
     def next_time(self, now: float) -> float:
         """When to ask next."""
@@ -84,7 +99,8 @@ class JobPolls:
         if left > 0.0:
             return now + self._pace.pause(left)
         pause = self._pace.pause(self._pause)
-        self._pause = _GROWTH * pause
+        self._pause = (_GROWTH_AT_END if self._short else _GROWTH) * pause
+        self._short = max(0, self._short - 1)
         if self._known:
             self._pause = min(self._pause, max(_SHORTEST, _LARGEST_PART * (now - self._began)))
         return now + pause

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from qstore_ray.backends.ibm.gateway.polling import PollPace
@@ -36,6 +38,19 @@ def test_the_end_of_a_job_like_the_last_one_is_noticed_soon_and_with_few_questio
         *_, end = times = asked(pace, change * seconds)
         assert end - change * seconds <= 0.08 * seconds + 0.03, change
         assert len(times) <= 9 + change * seconds // POLICY.longest_poll
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 11.0])
+def test_the_end_of_jobs_that_take_alike_is_noticed_within_a_fortieth(seconds):
+    """In the mean; of what a step takes longer than its job, this is the largest part."""
+    pace, late, questions = PollPace(POLICY), [], []
+    for step in range(200):
+        ran = seconds * (1.0 + 0.03 * math.sin(2.3 * step))
+        *_, end = times = asked(pace, ran)
+        late.append(end - ran)
+        questions.append(len(times))
+    assert sum(late[5:]) / len(late[5:]) <= 0.025 * seconds
+    assert max(questions[5:]) <= 7
 
 
 def test_a_job_that_is_quicker_than_the_last_one_is_noticed_if_others_were():
