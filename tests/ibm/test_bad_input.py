@@ -152,6 +152,14 @@ def test_a_file_with_the_key_that_others_can_read(ibm, tmp_path, capsys):
     assert "chmod 600" in found["fix"]
 
 
+def test_a_folder_that_can_have_no_ledger(ibm, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    found = refused(job_file(tmp_path, ledger=str(tmp_path / "file")), capsys)
+    assert found["field"] == "trainer.backend_options.ledger"
+    assert "Not a directory" in found["message"]
+    assert not ibm.accepted()
+
+
 def test_an_actor_without_ray(ibm, tmp_path, capsys):
     found = refused(job_file(tmp_path, where="ray"), capsys)
     assert found["field"] == "trainer.backend_options.where"
