@@ -145,8 +145,9 @@ def _workers(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield fill(
         """A step's shares come from threads, as they do from workers, or from Ray workers on
         `jobs/digits_ibm.toml`. Targets: one job a step; at most 15 requests a job. Threads: after
-        the first step. Ray: all requests, with those of signing in and of the scoring, which is one
-        job more than steps."""
+        the first step. A job's look for its tag is counted as `jobs`, the looks at its state as
+        `job`, its bill as `metrics`. Ray: all requests, with those of signing in and of the
+        scoring, which is one job more than steps."""
     )
     yield ""
     yield f"| workers | steps | jobs | jobs a step | requests a job | {' | '.join(kinds)} |"
@@ -194,11 +195,11 @@ def _overhead(rows: list[dict[str, Any]]) -> Iterator[str]:
         IBM's package, with its noise. Direct: by the client's local mode, without service and
         gateway; the median of the second and third run. Overhead: the time from the call to its
         outcomes, less the time for which its job ran at the stand-in (its journal: started to
-        completed). It has everything else in it: coalescing, compiling, ledger, 8 to 15 requests,
-        and the time in which the end of the job was not noticed. First: the first step, of which no
-        job of its size was known. Then the median of steps 4 to 8. Target: below 5 % of the direct
-        time and of the median time at the stand-in: other work on the machine slows one or the
-        other."""
+        completed). It has everything else in it: coalescing, compiling, ledger, the requests of a
+        job, and the time in which the end of the job was not noticed. First: the first step, of
+        which no job of its size was known. Then the median of steps 4 to 8. Target: below 5 % of
+        the direct time and of the median time at the stand-in: other work on the machine slows one
+        or the other."""
     )
     yield ""
     yield (

@@ -17,11 +17,15 @@ from qstore_ray.cli.app import main
 from qstore_ray.errors import ConfigError
 from tests.ibm.test_estimate import job_file
 
+BUDGET = "trainer.backend_options.budget"
 
-def refused(job: str, capsys: pytest.CaptureFixture[str], command: str = "train") -> dict[str, Any]:
+
+def refused(
+    job: str, capsys: pytest.CaptureFixture[str], command: str = "train", *words: str
+) -> dict[str, Any]:
     """The error of a command, which is one of usage."""
     try:
-        assert main([command, job, "--json"]) == 2
+        assert main([command, job, "--json", *words]) == 2
     finally:
         close_gateways()
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -148,6 +152,14 @@ def test_a_file_with_the_key_that_others_can_read(ibm, tmp_path, capsys):
     assert "chmod 600" in found["fix"]
 
 
+def test_a_folder_that_can_have_no_ledger(ibm, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    found = refused(job_file(tmp_path, ledger=str(tmp_path / "file")), capsys)
+    assert found["field"] == "trainer.backend_options.ledger"
+    assert "Not a directory" in found["message"]
+    assert not ibm.accepted()
+
+
 def test_an_actor_without_ray(ibm, tmp_path, capsys):
     found = refused(job_file(tmp_path, where="ray"), capsys)
     assert found["field"] == "trainer.backend_options.where"
@@ -184,6 +196,24 @@ def test_a_circuit_wider_than_the_device(ibm, tmp_path, capsys):
     assert "fake_manila has 5 connected qubits that work, the circuit needs 6" in found["message"]
     assert not ibm.accepted()
     assert not (tmp_path / "runs" / "tiny").exists(), "it is refused before the run begins"
+
+
+def test_a_circuit_that_lasts_longer_than_the_forecast_says(ibm, tmp_path, capsys):
+    """Its budget would be passed. The duration that is named is enough, a shorter one is not."""
+    job, deep = Path(job_file(tmp_path)), "n_qubits = 2\n"
+    job.write_text(job.read_text().replace(deep, f"{deep}ansatz = 'strongly_entangling'\n"))
+    job.write_text(job.read_text().replace("layers = 1", "layers = 200"))
+    found = refused(str(job), capsys)
+    assert found["field"] == "trainer.backend_options.circuit_seconds"
+    assert "0.0001 s" in found["message"]
+    assert not ibm.accepted()
+    assert not (tmp_path / "runs" / "tiny").exists(), "it is refused before the run begins"
+    named = float(found["fix"].split("circuit_seconds = ")[1].rstrip("."))
+    assert 200 * 2e-7 < named < 200 * 4e-6, "two CX a layer, of 0.3 µs each, and turns"
+    change = "backend_options.circuit_seconds"
+    for seconds, field in ((named * 0.99, change), (named, "backend_options.budget.seconds")):
+        wanted = ("--set", f"trainer.{change}={seconds}", "--set", f"{BUDGET}.seconds=0.1")
+        assert refused(str(job), capsys, "train", *wanted)["field"] == f"trainer.{field}"
 
 
 @pytest.mark.parametrize("during", ["always", "test"])

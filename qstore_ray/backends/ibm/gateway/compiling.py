@@ -5,11 +5,14 @@ A circuit is compiled once: a training asks for the same few circuits with other
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.backends.ibm.service.estimator import estimator_pubs
-from qstore_ray.backends.ibm.service.isa import IsaCircuit, Pub, compile_isa
+from qstore_ray.backends.ibm.service.isa import IsaCircuit, Pub, compile_isa, seconds_of
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.device_circuit import DeviceCircuit
@@ -47,6 +50,31 @@ class CallCompiler:
         if call.is_estimated:
             return [pub for each in circuits for pub in estimator_pubs(each, bindings)]
         return [Pub(each.circuit, each.values(bindings)) for each in circuits]
+
+    def check(self, calls: Sequence[HardwareCall], seconds: float) -> None:
+        """Compile the circuits of calls, and compare their durations with a forecast's.
+
+        Args:
+            seconds: the duration of a circuit with its measurement that the forecast assumes.
+
+        Raises:
+            ConfigError: a circuit lasts longer on the device.
+            CircuitError, ResourceError: see `pubs`.
+        """
+        pubs = [pub for call in calls for pub in self.pubs(call, call.request)]
+        circuits = {id(pub.circuit): pub.circuit for pub in pubs}
+        longest = max(
+            (seconds_of(each, self._client.target) for each in circuits.values()), default=0.0
+        )
+        if longest > seconds:
+            enough = math.ceil(longest * 1e6) / 1e6
+            raise ConfigError(
+                f"a circuit lasts {longest:.3g} s on {self._client.device.name}, and the forecast "
+                f"and the budget count {seconds:g} s",
+                field="backend_options.circuit_seconds",
+                value=seconds,
+                fix=f"Take fewer layers, or set circuit_seconds = {enough:g}.",
+            )
 
     def _compiled(
         self,

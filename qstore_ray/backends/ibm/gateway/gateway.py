@@ -140,9 +140,8 @@ class Gateway:
         self.budget = budget
 
     def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
-        """Compile the circuits of these calls. Raises CircuitError, ResourceError."""
-        for call in calls:
-            self._compiler.pubs(call, call.request)
+        """Compile the circuits of these calls. Raises CircuitError, ResourceError, ConfigError."""
+        self._compiler.check(calls, self._rates.circuit_seconds)
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far; what has just ended is asked for before."""

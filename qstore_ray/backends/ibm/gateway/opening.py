@@ -44,7 +44,7 @@ def open_gateway(
         closing: if it is set, a service that does not answer is waited for no longer.
 
     Raises:
-        ConfigError: account, device or mode do not exist.
+        ConfigError: account, device, mode or a folder for the ledger do not exist.
         BackendError: `closing` was set while the service or another process was waited for.
         ServiceError: the service has been out of reach for `patience`, or refuses a request.
         LedgerError: another gateway has the ledger open, or it is damaged.

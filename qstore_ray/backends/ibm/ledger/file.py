@@ -10,7 +10,7 @@ from pathlib import Path
 from qstore_ray.backends.ibm.ledger.entries import Entry, encode_line
 from qstore_ray.backends.ibm.ledger.replay import LedgerContents
 from qstore_ray.backends.ibm.ledger.results import sync_folder
-from qstore_ray.errors import LedgerError
+from qstore_ray.errors import ConfigError, LedgerError
 from qstore_ray.files import unwritable_fix
 
 
@@ -80,6 +80,16 @@ def _write(file: int, line: bytes) -> None:
         with suppress(OSError):
             os.ftruncate(file, before)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def unusable_error(folder: Path, exc: OSError) -> ConfigError:
+    """The error for a folder that can have no ledger."""
+    return ConfigError(
+        f"the ledger cannot be in this folder: {exc.strerror or type(exc).__name__}",
+        field="ledger",
+        value=str(folder),
+        fix="Give a folder on the gateway's node that you may write to.",
+    )
 
 
 def unwritable_error(path: Path, exc: OSError) -> LedgerError:

@@ -37,7 +37,7 @@ from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.backends.ibm.ledger import entries
 from qstore_ray.backends.ibm.ledger.entries import JobEntry, LedgerOwner, RequestShare
-from qstore_ray.backends.ibm.ledger.file import LedgerFile, unwritable_error
+from qstore_ray.backends.ibm.ledger.file import LedgerFile, unusable_error, unwritable_error
 from qstore_ray.backends.ibm.ledger.lock import lock_ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState, advance
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, LedgerContents, check_owner, replay
@@ -84,7 +84,8 @@ class Ledger:
 
         Raises:
             LedgerError: another process has it open (`locked`), it is damaged, of another run,
-                instance or backend, or the folder cannot be used.
+                instance or backend, or cannot be written.
+            ConfigError: the folder cannot be used.
         """
         with ExitStack() as stack:
             try:
@@ -92,6 +93,8 @@ class Ledger:
                 folder.chmod(_OWNER_ONLY)
                 stack.enter_context(lock_ledger(folder))
                 sweep_parts(folder)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+                raise unusable_error(folder, exc) from exc
             except OSError as exc:
                 raise unwritable_error(folder, exc) from exc
             contents = replay(folder) if (folder / LEDGER).exists() else LedgerContents()

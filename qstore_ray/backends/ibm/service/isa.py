@@ -215,6 +215,21 @@ def _check_estimator_gates(width: int, target: Target, device: str) -> None:
             )
 
 
+def seconds_of(circuit: QuantumCircuit, target: Target) -> float:
+    """Seconds from the first gate to the last on a device: gates of other qubits run at once.
+
+    A gate counts as 0 s if the device does not report its duration.
+    """
+    until = [0.0] * circuit.num_qubits
+    for item in circuit.data:
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
+        known = target[item.operation.name].get(qubits)
+        end = max(until[q] for q in qubits) + ((known.duration if known else None) or 0.0)
+        for qubit in qubits:
+            until[qubit] = end
+    return max(until, default=0.0)
+
+
 def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) -> None:
     """Raise `CircuitError` for an instruction that the device does not have where it stands."""
     for item in circuit.data:

@@ -17,7 +17,7 @@ from qstore_ray.backends.ibm.ledger.lock import LOCK
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.ibm.ledger.results import RESULTS, HardwareResult, write_result
-from qstore_ray.errors import LedgerError
+from qstore_ray.errors import ConfigError, LedgerError
 from tests.unit.backends.ibm.ledger.gateway import OWNER, VALUES, Service, run_job
 from tests.unit.backends.ibm.made import job, key_of
 
@@ -318,7 +318,7 @@ def test_the_lines_before_a_submission_come_to_the_disk_with_it(ledger, monkeypa
 
 def test_a_folder_that_cannot_be_used_is_a_named_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match="cannot write the ledger") as caught:
+    with pytest.raises(ConfigError, match="cannot be in this folder: Not a directory") as caught:
         Ledger.open(tmp_path / "file" / "ledger", OWNER)
     assert caught.value.fix
 
