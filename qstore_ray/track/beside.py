@@ -26,11 +26,12 @@ _numbers = itertools.count()
 def open_trackers_beside(config: TrackConfig) -> tuple[Tracker, ...]:
     """The trackers that the configuration asks for, in the sidecar where they can be.
 
-    A tracker of another package stays in the driver process, which has what it may depend on, and
-    so does one that measures the driver process.
+    A tracker of another package stays in the driver process, which has what it may depend on. So
+    do all with a configuration of a class of the user's, which may be of no module, and one that
+    measures the driver process.
     """
     trackers = open_trackers(config)
-    if config.mlflow_system_metrics:
+    if config.mlflow_system_metrics or not type(config).__module__.startswith(_OURS):
         return trackers
     return tuple(
         TrackerBeside(tracker) if type(tracker).__module__.startswith(_OURS) else tracker

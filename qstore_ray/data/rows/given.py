@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.data.rows.labels import flat_labels
+from qstore_ray.data.rows.labels import flat_labels, plain_texts
 from qstore_ray.data.rows.validate import as_array
 from qstore_ray.errors import DataError
 
@@ -64,7 +64,7 @@ def _typed(values: Any) -> tuple[AnyArray, AnyArray | None]:
         )
     if not all(texts) and not all(numbers):
         return y, None  # which `flat_labels` refuses
-    typed = np.asarray(known)
+    typed = plain_texts(known) if all(texts) else np.asarray(known)
     whole = np.full(len(y), typed[0], typed.dtype)
     whole[~gone] = typed
     return whole, gone if gone.any() else None

@@ -33,6 +33,14 @@ _QUANTITIES = 100
 """So many different whole numbers are no classes where they are more than half of the rows."""
 
 
+def plain_texts(texts: Sequence[str]) -> AnyArray:
+    """Texts as an array (N,). Of an `Enum` of texts it has the values.
+
+    numpy would write the names of its members, and cut them to the length of the longest value.
+    """
+    return np.array([str.__str__(text) for text in texts], dtype=str)
+
+
 def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
     """`values` as one label a row (N,): numbers, bools or text; or several numbers a row (N, T).
 
@@ -45,7 +53,7 @@ def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
     """
     y = as_array(values, "y")
     if y.dtype.kind == "O" and all(isinstance(label, str) for label in y.flat):
-        y = y.astype(str)
+        y = plain_texts(y.ravel().tolist()).reshape(y.shape)
     if y.dtype.kind not in "biufU":
         raise DataError(
             f"labels must be numbers, bools or text, these are of type {y.dtype}",

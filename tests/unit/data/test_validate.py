@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,21 @@ def test_features_become_float64_rows():
     np.testing.assert_array_equal(as_features([[True, False]]), [[1.0, 0.0]])
     with pytest.raises(DataError, match="6 features, 5 are expected"):
         check_width(out, 5)
+
+
+class Flower(str, Enum):  # noqa: UP042 - the text of a StrEnum is its value
+    """Values that numpy would cut `Flower.SETOSA` and `Flower.SETA` to: one class of two."""
+
+    SETOSA = "a"
+    SETA = "b"
+    OTHER = "c"
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda labels: np.array(labels, dtype=object)])
+def test_the_labels_of_an_enum_are_its_values(form):
+    labels = form([list(Flower)[row % 3] for row in range(30)])
+    dataset = DatasetLoader.from_arrays(np.arange(60.0).reshape(30, 2), labels)
+    assert dataset.schema.class_names == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
