@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
 from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.ray.interrupt import ON_REQUEST, reason_of
 from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
@@ -231,11 +233,15 @@ def texts_of(said: Table) -> dict[str, str]:
     return texts | ({"fallback": steps} if steps else {})
 
 
-def interrupted_error(folder: RunFolder, reason: str = "", limit: str = "") -> QStoreError:
+def interrupted_error(
+    folder: RunFolder, reason: str = "", limit: str = "", stop: threading.Event | None = None
+) -> QStoreError:
     """The error that says how to resume.
 
     Args:
+        reason: why the run stopped itself.
         limit: the limit of a budget that was reached, see `WorkerResult`.
+        stop: what had asked it to stop, which may have a reason.
     """
     if limit:
         return BudgetReachedError(
@@ -245,7 +251,7 @@ def interrupted_error(folder: RunFolder, reason: str = "", limit: str = "") -> Q
             fix=f"Continue with existing='resume' (name {folder.name!r}) and a larger limit.",
         )
     return InterruptedRunError(
-        reason or "stopped on request",
+        reason or (ON_REQUEST if stop is None else reason_of(stop)),
         field="run",
         value=str(folder.path),
         fix=f"Continue with existing='resume' (name {folder.name!r}).",

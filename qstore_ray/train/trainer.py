@@ -205,7 +205,7 @@ class QuantumTrainer:
 
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
-                    raise interrupted_error(folder, outcome.reason, outcome.limit)
+                    raise interrupted_error(folder, outcome.reason, outcome.limit, stop)
                 result = scored_result(
                     job,
                     dataset,

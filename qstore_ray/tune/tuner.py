@@ -156,7 +156,7 @@ class Tuner:
         summary: dict[str, Any] = {}
         try:
             watch = Watch(plan, tracking, self.display, earlier, usage.metrics_of)
-            stopped, reached = False, None
+            stopped, reached = "", None
             if room:
                 if self.display:
                     self.display.note(f"{room.concurrency} at a time: {room.why}")
@@ -166,7 +166,7 @@ class Tuner:
                 try:
                     stopped = run_experiment(study, plan, room, watch, usage)
                 except BudgetReachedError as exc:
-                    stopped, reached = True, exc
+                    stopped, reached = exc.message, exc
             for name in usage.refresh():  # billed since the trial ended
                 tracking.revise(study.folder / name, usage.metrics_of(name))
             result = self._read_whole(study, earlier)
@@ -177,7 +177,7 @@ class Tuner:
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"
-                raise stopped_error(study.folder, reached=reached)
+                raise stopped_error(study.folder, why=stopped, reached=reached)
             result.best_trials()  # raises if no trial was completed
             status = "finished"
             begin_last_steps(plan)

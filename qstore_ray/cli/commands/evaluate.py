@@ -85,8 +85,15 @@ def _opened(
     run: str, storage: str, data: str | None, split: str, changes: list[str] | None
 ) -> tuple[Path, TrainedModel, Dataset]:
     """Where the model is, the model, and the rows."""
-    from qstore_ray.cli.shared.models import find_model, open_model
+    from qstore_ray.cli.shared.models import SUFFIX, find_model, open_model
 
+    if data is None and run.endswith(SUFFIX) and find_model(run, storage).is_file():
+        raise UsageError(
+            "a model file does not have the rows of its run",
+            field="data",
+            value=run,
+            fix="Give rows to score it on with --data, or the run.",
+        )
     if data is None:
         from qstore_ray.cli.shared.reopen import dataset_of
         from qstore_ray.data.inputs.signature import Signature

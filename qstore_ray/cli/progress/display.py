@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
 
+from qstore_ray.cli.progress.progress import is_terminal
 from qstore_ray.cli.progress.search import SearchLines
 from qstore_ray.tune.driver.display import SearchDisplay
 
@@ -17,8 +17,7 @@ def search_display(
 ) -> SearchDisplay:
     """The display that suits a stream (stderr if left out): a terminal, or anything else."""
     stream = stream or sys.stderr
-    terminal = stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
-    if not terminal:
+    if not is_terminal(stream):
         return SearchLines(stream, clock)
     from qstore_ray.cli.progress.live import LiveSearch  # rich only if there is a terminal
 

@@ -56,7 +56,7 @@ class ProgressBar:
             return
         if self._view is None:
             stream = self._stream or sys.stderr
-            self._view = Bar(stream) if _is_terminal(stream) else Lines(stream, self._clock)
+            self._view = Bar(stream) if is_terminal(stream) else Lines(stream, self._clock)
         self._view.start(self._pace, _opening(record))
 
     def step(self, record: StepRecord) -> None:
@@ -121,7 +121,8 @@ class LoggedProgress:
             get_logger(__name__).info(event, **facts)
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a picture can be drawn there that redraws itself."""
     return stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 

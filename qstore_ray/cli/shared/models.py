@@ -36,20 +36,16 @@ def find_model(model: str, storage: str) -> Path:
 
     Raises:
         UsageError: no such model exists.
-        CheckpointError: the same of a model file in an object store.
+        StorageError: the object store cannot be used.
     """
+    from qstore_ray.train.model.archive import no_model_file_error
     from qstore_ray.train.model.place import local_model
     from qstore_ray.train.run.find import find_run
 
     path = local_model(model)
     if path.suffix == SUFFIX and not is_folder(path):
         if not is_there(path):
-            raise UsageError(
-                "there is no such model file",
-                field="model",
-                value=model,
-                fix="`qstore export RUN --output model.qsm` writes one.",
-            )
+            raise no_model_file_error(model)
         return path.absolute()
     if is_there(path / "manifest.json"):
         return path.absolute()

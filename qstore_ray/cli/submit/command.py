@@ -10,8 +10,9 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -83,6 +84,7 @@ def submit(
     from qstore_ray.cli.submit.attempts import attempt, follow
     from qstore_ray.cli.submit.head import connect, usual_address
     from qstore_ray.cli.submit.package import package_of
+    from qstore_ray.cli.submit.readable import JobLogs, result_text
     from qstore_ray.job import JobConfig
     from qstore_ray.train.run.run_folder import check_name
 
@@ -110,14 +112,17 @@ def submit(
     if no_wait:
         _say_left(found, as_json=as_json)
         return
-    lines = _LastLine()
+    logs = JobLogs()
     try:
-        code = follow(client, found.id, lines.write)
+        with closing(logs):
+            code = follow(client, found.id, logs.write)
     except KeyboardInterrupt:
         raise _left_error(found, address) from None
     if as_json:
-        say_json({"id": found.id, "exit_code": code, "result": lines.result()})
+        say_json({"id": found.id, "exit_code": code, "result": logs.result()})
     else:
+        if logs.readable and (text := result_text(logs.result() or {})):
+            say(text)
         say(f"job {found.id} ended with exit code {code}")
     raise typer.Exit(code)
 
@@ -177,35 +182,6 @@ def _entrypoint(
     resumed = f" $({begun} && echo --resume)" if starts_runs else ""
     first, again = words(arguments), f"{words(kept)}{resumed}"
     return lambda resumes: f"{python} -m qstore_ray {again if resumes else first}"
-
-
-class _LastLine:
-    """Writes logs to stderr, and keeps their last line of JSON."""
-
-    def __init__(self) -> None:
-        self._rest = ""
-        self._result: dict[str, Any] | None = None
-
-    def write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._read(line)
-
-    def result(self) -> dict[str, Any] | None:
-        self._read(self._rest)
-        return self._result
-
-    def _read(self, line: str) -> None:
-        if not line.startswith("{"):
-            return
-        try:
-            value = json.loads(line)
-        except ValueError:
-            return
-        if "status" in value or "error" in value or self._result is None:
-            self._result = value
 
 
 def _found(found: Submission, address: str) -> str:

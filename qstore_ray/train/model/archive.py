@@ -54,11 +54,14 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a model file, not looked at yet.
 
     Raises:
-        CheckpointError: no such file, not readable, or too large.
+        UsageError: no such file.
+        CheckpointError: it cannot be read, or is too large.
     """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError as exc:
+        raise no_model_file_error(path) from exc
     except OSError as exc:
         raise model_file_error(f"cannot read the model file: {exc.strerror}", str(path)) from exc
     if len(data) > LARGEST_BYTES:
@@ -137,6 +140,16 @@ def unpack_arrays(data: bytes, shapes: Mapping[str, Sequence[int]]) -> dict[str,
     """
     files = unpack(data, [f"{name}.npy" for name in shapes])
     return {name: _array(name, files[f"{name}.npy"], tuple(shapes[name])) for name in shapes}
+
+
+def no_model_file_error(place: object) -> UsageError:
+    """The error for a model file that does not exist."""
+    return UsageError(
+        "there is no such model file",
+        field="model",
+        value=str(place),
+        fix="Give a .qsm file that TrainedModel.save wrote, or a run.",
+    )
 
 
 def model_file_error(

@@ -50,6 +50,7 @@ def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginnin
 
     Raises:
         ConfigError: it is a model of another circuit, other observables or other layers.
+        UsageError: there is no such model file.
         CheckpointError: there is no readable model.
     """
     if not isinstance(given, TrainedModel | str | Path) or given == "":

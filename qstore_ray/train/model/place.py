@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qstore_ray.errors import CheckpointError
 from qstore_ray.files import expanded
 from qstore_ray.storage.address import address_of
 from qstore_ray.storage.copies import fetched_file, put_bytes
-from qstore_ray.train.model.archive import SUFFIX, check_suffix, write_bytes
+from qstore_ray.train.model.archive import SUFFIX, check_suffix, no_model_file_error, write_bytes
 from qstore_ray.train.run.origin import refresh
 
 
@@ -18,7 +17,7 @@ def local_model(model: str | Path) -> Path:
 
     Raises:
         ConfigError: no address of an object store.
-        CheckpointError: there is no such model file in the object store.
+        UsageError: there is no such model file in the object store.
         StorageError: the object store cannot be used.
     """
     address = address_of(model, "model")
@@ -29,12 +28,7 @@ def local_model(model: str | Path) -> Path:
         return address.stage
     found = fetched_file(address)
     if found is None:
-        raise CheckpointError(
-            "there is no such model file",
-            field="model",
-            value=str(address),
-            fix="Give the address of a .qsm file that was saved, or of a run.",
-        )
+        raise no_model_file_error(address)
     return found
 
 

@@ -87,6 +87,7 @@ class TrainedModel:
             backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
+            UsageError: there is no such model file.
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
             StorageError: the object store cannot be used.
         """

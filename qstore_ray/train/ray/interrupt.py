@@ -19,15 +19,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 _Meaning: TypeAlias = Literal["ask", "insist", "nothing"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAME_INSTANT = 1.0
 """Seconds within which a second SIGTERM is the same one."""
 
+ON_REQUEST: Final = "stopped on request"
+
 _stops: list[threading.Event] = []
 """Of the runs and searches of this process."""
+_reasons: WeakKeyDictionary[threading.Event, str] = WeakKeyDictionary()
+"""Why they were stopped, if it was by `stop_all`."""
 
 
 class _Meanings:
@@ -82,10 +87,21 @@ def _handlers(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def stop_all() -> None:
-    """Ask all runs and searches of this process for a stop, as the first signal does."""
+def stop_all(reason: str = ON_REQUEST) -> None:
+    """Ask all runs and searches of this process for a stop, as the first signal does.
+
+    Args:
+        reason: what `reason_of` returns for those that were not asked before.
+    """
     for stop in tuple(_stops):
+        if not stop.is_set():
+            _reasons[stop] = reason
         stop.set()
+
+
+def reason_of(stop: threading.Event) -> str:
+    """Why a run or a search was stopped, such as "stopped on request"."""
+    return _reasons.get(stop, ON_REQUEST)
 
 
 class _Leaving(NamedTuple):

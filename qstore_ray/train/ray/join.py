@@ -51,7 +51,7 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
         BackendError: it cannot be reached.
     """
     try:
-        with environment(client_environment()), joined_driver(state_folder(), stop_all):
+        with environment(client_environment()), joined_driver(state_folder(), ends):
             forget_token()
             with on_loopback():
                 _join(record.address)
@@ -61,6 +61,11 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
                 ray.shutdown()
     finally:
         forget_token()
+
+
+def ends() -> None:
+    """Stop the runs and searches of this process, because the warm cluster ends."""
+    stop_all("stopped because the cluster of this machine was ended")
 
 
 def forget_token() -> None:

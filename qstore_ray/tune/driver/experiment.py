@@ -26,7 +26,7 @@ from qstore_ray.environment import environment
 from qstore_ray.errors import WorkerError
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import meaning
-from qstore_ray.train.ray.interrupt import stop_on_signal
+from qstore_ray.train.ray.interrupt import reason_of, stop_on_signal
 from qstore_ray.train.ray.session import head_is_gone
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.search import StudySearch
@@ -50,8 +50,8 @@ _SETTINGS = {
 """Of Ray Tune, for the time of a search."""
 
 
-def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: SearchUsage) -> bool:
-    """Run Ray Tune until the study is done; whether it was stopped before.
+def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: SearchUsage) -> str:
+    """Run Ray Tune until the study is done; why it was stopped before, "" if it was not.
 
     Args:
         room: what a trial takes, and how many fit.
@@ -92,7 +92,7 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: Se
         shutil.rmtree(scratch, ignore_errors=True)
     if search.error:
         raise search.error
-    return stop.is_set()
+    return reason_of(stop) if stop.is_set() else ""
 
 
 def _tune(plan: Plan, room: Room, search: StudySearch, scratch: Path) -> None:

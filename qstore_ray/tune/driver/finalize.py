@@ -14,7 +14,7 @@ from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.storage.address import shown_place
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
-from qstore_ray.train.ray.interrupt import outlast_signal
+from qstore_ray.train.ray.interrupt import ON_REQUEST, outlast_signal
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.run.origin import refresh_trial
 from qstore_ray.train.run.run_folder import Existing
@@ -86,11 +86,15 @@ def finish(plan: Plan, result: StudyResult) -> None:
 
 
 def stopped_error(
-    folder: Path, what: str = "the search", reached: InterruptedRunError | None = None
+    folder: Path,
+    what: str = "the search",
+    why: str = ON_REQUEST,
+    reached: InterruptedRunError | None = None,
 ) -> InterruptedRunError:
     """The error if a search, or the part of it that `what` says, was stopped.
 
     Args:
+        why: such as "stopped on request".
         reached: why, if it was not on request but by a budget.
     """
     if isinstance(reached, BudgetReachedError):
@@ -101,7 +105,7 @@ def stopped_error(
             fix=f"Continue it with existing='resume' (name {folder.name!r}) and a larger limit.",
         )
     return InterruptedRunError(
-        f"{what} was stopped on request",
+        f"{what} was {why if why.startswith('stopped ') else f'stopped: {why}'}",
         field="study",
         value=str(folder),
         fix=f"Continue it with existing='resume' (name {folder.name!r}).",
@@ -137,7 +141,7 @@ def refit(plan: Plan, result: StudyResult) -> None:
         identity = RunIdentity(plan.run_id, REFIT)
         trainer.run(dataset, RunRequest(existing=existing, config_toml=toml, identity=identity))
     except InterruptedRunError as exc:
-        raise stopped_error(plan.folder, "the final training", exc) from exc
+        raise stopped_error(plan.folder, "the final training", exc.message, exc) from exc
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
 
 

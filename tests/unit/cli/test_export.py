@@ -122,7 +122,11 @@ def test_the_ending_of_the_output_is_its_format(ending: str, run: Path, rows: st
     ("words", "code", "said"),
     [
         (["predict", "no.qsm", "x.npy"], 2, "there is no such model file"),
-        (["export", "no.qsm"], 2, "qstore export RUN --output"),
+        (["export", "no.qsm"], 2, "that `qstore export` wrote, or a run."),
+        (["evaluate", "no.qsm"], 2, "there is no such model file"),
+        (["evaluate", "no.qsm", "--data", "x.csv"], 2, "there is no such model file"),
+        (["evaluate", "{run}/damaged.qsm"], 2, "--data"),
+        (["serve", "no.qsm"], 2, "there is no such model file"),
         (["export", "{run}", "--output", "/no/such/m.qsm"], 2, "--output"),
         (["export", "{run}", "--output", "model.pkl"], 2, "ends in .qsm"),
         (["export", "nothing", "--storage", "{run}/.."], 2, "unknown run"),

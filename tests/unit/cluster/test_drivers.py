@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,9 @@ import pytest
 from qstore_ray.cluster import drivers
 from qstore_ray.cluster.drivers import announce_end, joined_driver
 from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
-from qstore_ray.train.ray.interrupt import stop_all, stop_on_signal
+from qstore_ray.train.ray.interrupt import reason_of, stop_all, stop_on_signal
+from qstore_ray.train.ray.join import ends
+from qstore_ray.tune.driver.finalize import stopped_error
 
 RECORD = ClusterRecord("running", "a", "b", 1, 1, 1, 80, "", "", "", "", "", "")
 DRIVER = """
@@ -57,6 +60,30 @@ def test_a_run_is_asked_to_stop_and_waited_for(folder: Path, thread: bool) -> No
     assert order == ["saved", "ended"]
     assert read_record(folder) == replace(RECORD, state="ending")
     assert not [*(folder / "drivers").iterdir()]
+
+
+def test_a_run_knows_that_it_was_stopped_because_the_cluster_ends(folder: Path) -> None:
+    """And the next run of the process, which is stopped by a signal, does not think so, too."""
+    stop, other = threading.Event(), threading.Event()
+    with joined_driver(folder, ends), stop_on_signal(stop):
+        other_thread = threading.Thread(target=announce_end, args=(folder,))
+        other_thread.start()
+        assert stop.wait(30)
+    other_thread.join()
+    assert reason_of(stop) == "stopped because the cluster of this machine was ended"
+    with stop_on_signal(other):
+        signal.raise_signal(signal.SIGINT)
+        assert other.wait(30)
+        ends()  # too late: it is being stopped
+    assert reason_of(other) == "stopped on request"
+
+
+@pytest.mark.parametrize("why", ["stopped on request", "stopped because the cluster was ended"])
+def test_a_search_says_why_it_was_stopped(why: str) -> None:
+    error = stopped_error(Path("runs/digits-tune"), why=why)
+    assert error.message == f"the search was {why}"
+    refit = stopped_error(Path("runs/digits-tune"), "the final training", "the budget is spent")
+    assert refit.message == "the final training was stopped: the budget is spent"
 
 
 def test_without_drivers_the_end_is_not_announced(folder: Path) -> None:

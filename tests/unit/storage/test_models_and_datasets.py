@@ -10,7 +10,7 @@ import pytest
 from qstore_ray.cli.app import main
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import CheckpointError, ConfigError, DataError, StorageError, UsageError
+from qstore_ray.errors import ConfigError, DataError, StorageError, UsageError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress, address_of
@@ -54,7 +54,7 @@ def test_a_model_file_is_saved_and_loaded_by_its_address(
     assert TrainedModel.load(place).to_bytes() == model.to_bytes()
     with pytest.raises(UsageError, match=r"ends in \.qsm"):
         model.save(f"{bucket}/models/m.bin")
-    with pytest.raises(CheckpointError, match="no such model file"):
+    with pytest.raises(UsageError, match="no such model file"):
         TrainedModel.load(f"{bucket}/models/other.qsm")
     with pytest.raises(ConfigError, match="does not begin with a dot"):
         TrainedModel.load(f"{bucket}/models/../m.qsm")
@@ -63,7 +63,11 @@ def test_a_model_file_is_saved_and_loaded_by_its_address(
     assert main(["predict", place, str(rows), "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["predict", place, str(rows), "--output", f"{bucket}/p.csv"]) == 2
-    assert main(["predict", f"{bucket}/models/other.qsm", str(rows)]) == 1
+    other = f"{bucket}/models/other.qsm"
+    for words in (["predict", other, str(rows)], ["evaluate", other, "--data", str(rows)],
+                  ["evaluate", other], ["serve", other]):  # fmt: skip
+        assert main(words) == 2
+        assert "there is no such model file" in capsys.readouterr().err
 
 
 def test_a_dataset_is_saved_and_loaded_by_its_address(

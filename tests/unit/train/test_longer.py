@@ -193,6 +193,12 @@ def test_what_is_no_dataset_is_refused_by_its_type(given):
     assert caught.value.value == type(given).__name__
 
 
+def test_a_model_file_to_begin_from_that_does_not_exist(iris, tmp_path):
+    with pytest.raises(UsageError, match="no such model file"):
+        _trainer(tmp_path).fit(iris, init_from=tmp_path / "no.qsm")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("given", [5, ""])
 def test_what_is_no_model_to_begin_from_is_refused(iris, tmp_path, given):
     with pytest.raises(ConfigError, match="begins from a model") as caught:

@@ -175,7 +175,7 @@ def test_equal_members_give_equal_bytes_in_any_order():
 
 
 def test_a_file_that_is_not_there_or_no_file_is_named(tmp_path: Path, monkeypatch):
-    with pytest.raises(CheckpointError, match="No such file") as caught:
+    with pytest.raises(UsageError, match="no such model file") as caught:
         TrainedModel.load(tmp_path / "no.qsm")
     assert caught.value.value == str(tmp_path / "no.qsm")
     path = MODEL.save(tmp_path / "m.qsm")
