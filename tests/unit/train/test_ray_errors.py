@@ -290,4 +290,4 @@ def test_a_node_that_takes_too_long_to_start_is_an_error_of_ours(monkeypatch, ra
         session._start(ClusterConfig(), dashboard=False)
     if met is BackendError:
         assert "did not start on this machine within its time" in str(caught.value)
-        assert "qstore cluster up" in caught.value.fix
+        assert "trainer.num_workers = 0" in caught.value.fix
