@@ -65,7 +65,7 @@ def _can_start() -> Diagnosis:
         "cluster", "note",
         f"{found}; a warm cluster cannot start: nothing can be written in {there}: "
         f"{refused.strerror or refused}",
-        "Only for `qstore cluster up`: export XDG_STATE_HOME=FOLDER, one that you may write to.",
+        "For a warm cluster alone: export XDG_STATE_HOME=FOLDER, one that you may write to.",
     )  # fmt: skip
 
 
