@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from qstore_ray.cli.output import facts
 from qstore_ray.cli.progress.progress import LoggedProgress, ProgressBar, is_terminal
 from qstore_ray.track.records import EndRecord, StartRecord
+from qstore_ray.types import ReadOnlyTable, Table
 from qstore_ray.wording import decimal
 
 _PROGRESS: Final = LoggedProgress.__module__
@@ -39,7 +40,7 @@ class JobLogs:
         self.readable = is_terminal(sys.stderr)
         self._bar = ProgressBar()
         self._rest = ""
-        self._result: dict[str, Any] | None = None
+        self._result: Table | None = None
 
     def write(self, text: str) -> None:
         """Take in a part of the logs; on a terminal a line is shown when it is whole."""
@@ -57,7 +58,7 @@ class JobLogs:
             self._rest = ""
         self._bar.close()
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> Table | None:
         """The last line of JSON that is a result or an error, or else the first of any kind."""
         return self._result
 
@@ -93,7 +94,7 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def result_text(result: Mapping[str, Any]) -> str:
+def result_text(result: ReadOnlyTable) -> str:
     """Where a result is, its scores and its verdict; "" for an error, which the logs have shown.
 
     The other numbers are in the folder, and in what `--json` prints.
@@ -127,6 +128,6 @@ def _log_line(value: Mapping[str, Any]) -> str:
     more = (
         f"{name}={item}"
         for name, item in value.items()
-        if name not in _OF_A_LINE and name[0] != "_"
+        if name not in _OF_A_LINE and not name.startswith("_")
     )
     return " ".join([f"{value['level']}: {value['event']}", *more])
