@@ -33,7 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from record import write
+from record import RESULTS, origin, write
 from startup import has_step
 
 ROOT = Path(__file__).parents[1]
@@ -204,10 +204,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--cases", default=",".join(CASES))
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    cases = options.cases.split(",")
+    rows = _other_rows(options.before, cases)
     with tempfile.TemporaryDirectory(prefix="qs") as folder:
         trees = [built(commit, Path(folder)) for commit in (options.before, options.after)]
-        for case in options.cases.split(","):
+        for case in cases:
             for tree in trees:  # so that none is the first to compile its modules
                 CASES[case](tree, 0)
             pairs = [[CASES[case](tree, n) for tree in trees] for n in range(options.pairs)]
@@ -219,17 +220,22 @@ def main() -> None:
                     "lowest": min(ratios), "highest": max(ratios),
                     "before": statistics.median(a for a, _ in both),
                     "after": statistics.median(b for _, b in both),
-                    "pairs": both,
+                    "pairs": both, **origin(),
                 })  # fmt: skip
                 print({k: v for k, v in rows[-1].items() if k != "pairs"}, flush=True)
         for tree in trees:
             command = ["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)]
             subprocess.run(command, check=True)
     bare = cpu(ROOT, "-c", "pass")["cpu"]
-    write(
-        "before_after", 0, rows, before=options.before, pairs=options.pairs,
-        bare_interpreter_cpu_s=bare,
-    )  # fmt: skip
+    write("before_after", 0, rows, before=options.before, bare_interpreter_cpu_s=bare)
+
+
+def _other_rows(before: str, cases: list[str]) -> list[dict[str, Any]]:
+    """What was measured earlier, of other cases and against the same commit."""
+    path = RESULTS / "before_after.json"
+    found = json.loads(path.read_text()) if path.exists() else {"summary": {}, "rows": []}
+    same = found["summary"].get("before") == before
+    return [row for row in found["rows"] if same and row["case"] not in cases]
 
 
 if __name__ == "__main__":
