@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,80 +17,74 @@ if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
 
-class FedAvg(Config):
+class MeanStrategy(Config):
+    """θ ← Σ w_i θ_i, without a state.
+
+    Args:
+        weights: `rows` for w_i = n_i / Σ n, or `uniform` so that the number of a client's rows
+            stays its own.
+    """
+
+    sees_updates: ClassVar[bool] = False
+    weights: Weights = "rows"
+
+    @abstractmethod
+    def local(self) -> LocalRule:
+        """See `Strategy`."""
+
+    def check(self, n_updates: int) -> None:
+        """Any number will do."""
+
+    def init(self, theta: FloatArray) -> StrategyState:
+        """No state."""
+        return {}
+
+    def update(
+        self,
+        state: Mapping[str, FloatArray],
+        theta: FloatArray,
+        updates: Sequence[ClientUpdate],
+        n_clients: int,
+    ) -> tuple[FloatArray, StrategyState]:
+        """See `Strategy`."""
+        return mean_model(updates, self.weights), {}
+
+
+class FedAvg(MeanStrategy):
     """θ ← Σ (n_i / Σ n) θ_i (McMahan et al. 2017).
 
     With several local steps and clients that differ it stops short of the optimum: it converges to
     a mean of local optima.
 
     Args:
-        weights: `rows`, or `uniform` so that the number of a client's rows stays its own.
+        weights: see `MeanStrategy`.
     """
-
-    sees_updates: ClassVar[bool] = False
-    weights: Weights = "rows"
 
     def local(self) -> LocalRule:
         """Plain training."""
         return LocalRule()
 
-    def check(self, n_updates: int) -> None:
-        """Any number will do."""
 
-    def init(self, theta: FloatArray) -> StrategyState:
-        """No state."""
-        return {}
-
-    def update(
-        self,
-        state: Mapping[str, FloatArray],
-        theta: FloatArray,
-        updates: Sequence[ClientUpdate],
-        n_clients: int,
-    ) -> tuple[FloatArray, StrategyState]:
-        """See `Strategy`."""
-        return mean_model(updates, self.weights), {}
-
-
-class FedProx(Config):
+class FedProx(MeanStrategy):
     """FedAvg whose clients minimise their loss + μ/2 · ‖w − w_t‖² (Li et al. 2020).
 
     Args:
         mu: μ; the paper tries 0.001, 0.01, 0.1 and 1.
-        weights: see `FedAvg`.
+        weights: see `MeanStrategy`.
     """
 
-    sees_updates: ClassVar[bool] = False
     mu: float = Field(default=0.01, ge=0.0)
-    weights: Weights = "rows"
 
     def local(self) -> LocalRule:
         """With the proximal term."""
         return LocalRule(proximal=self.mu)
-
-    def check(self, n_updates: int) -> None:
-        """Any number will do."""
-
-    def init(self, theta: FloatArray) -> StrategyState:
-        """No state."""
-        return {}
-
-    def update(
-        self,
-        state: Mapping[str, FloatArray],
-        theta: FloatArray,
-        updates: Sequence[ClientUpdate],
-        n_clients: int,
-    ) -> tuple[FloatArray, StrategyState]:
-        """See `Strategy`."""
-        return mean_model(updates, self.weights), {}
 
 
 class FedAvgM(Config):
     """v ← β v + Δ,  θ ← θ + η v for the mean change Δ (Hsu, Qi & Brown 2019, arXiv:1909.06335).
 
     Args:
-        momentum: β. learning_rate: η of the server. weights: see `FedAvg`.
+        momentum: β. learning_rate: η of the server. weights: see `MeanStrategy`.
     """
 
     sees_updates: ClassVar[bool] = False

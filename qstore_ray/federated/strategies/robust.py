@@ -10,6 +10,7 @@ Letters: S updates, f faulty ones among them at most, P parameters.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -81,9 +82,9 @@ class RobustStrategy(Config):
         """No state."""
         return {}
 
+    @abstractmethod
     def combined(self, models: FloatArray) -> FloatArray:
         """The model (P,) of those of the clients (S, P)."""
-        raise NotImplementedError
 
     def update(
         self,
