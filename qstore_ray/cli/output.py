@@ -30,6 +30,15 @@ AsJson: TypeAlias = Annotated[
 Storage: TypeAlias = Annotated[
     str, typer.Option("--storage", metavar="DIR", help="Folder that holds the run folders.")
 ]
+Host: TypeAlias = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
+]
+Port: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--port", min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one."
+    ),
+]
 
 
 def examples(*lines: str) -> str:

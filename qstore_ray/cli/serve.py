@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from qstore_ray.cli.commands.predict import Model
-from qstore_ray.cli.output import Storage, examples, note
+from qstore_ray.cli.output import Host, Port, Storage, examples, note
 
 EXAMPLES = examples(
     "serve runs/digits",
@@ -21,19 +21,8 @@ EXAMPLES = examples(
 
 def serve(
     model: Model,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help="Port to listen on; 0 takes a free one.",
-        ),
-    ] = 8322,
+    host: Host = "127.0.0.1",
+    port: Port = 8322,
     max_rows: Annotated[
         int, typer.Option("--max-rows", min=1, metavar="N", help="Most rows of a request.")
     ] = 10_000,

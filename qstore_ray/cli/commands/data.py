@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
-from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json, table
+from qstore_ray.cli.output import AsJson, Host, Port, examples, facts, note, say, say_json, table
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -144,19 +144,8 @@ def profile(
 @app.command("serve", epilog=examples("data serve datasets", "data serve datasets --port 8400"))
 def serve(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where the datasets are kept.")],
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help="Port to listen on; 0 takes a free one.",
-        ),
-    ] = 8321,
+    host: Host = "127.0.0.1",
+    port: Port = 8321,
 ) -> None:
     """Serve datasets over HTTP until Ctrl-C.
 
