@@ -230,7 +230,7 @@ def _step(backend: IbmBackend, ibm: Loopback, step: int) -> dict[str, float]:
     before = sum(ibm.requests().values())
     gateway = gateway_for(backend.config, "process")
     call = hardware_call(
-        TEMPLATE, Z, _bindings(ROWS * CIRCUITS, step), SHOTS, DrawKey((step,)),
+        TEMPLATE, Z, _bindings(ROWS * CIRCUITS, step), SHOTS, DrawKey((step,), parts=1),
         device=backend.device, identity=backend.identity, options={},
     )  # fmt: skip
     began = time.perf_counter()

@@ -30,7 +30,7 @@ class DrawKey(NamedTuple):
     first_row: int = 0
     n_rows: int | None = None
     part: int = 0
-    parts: int = 1
+    parts: int | None = None
 
     def and_also(self, *words: int) -> DrawKey:
         """The key with more words."""

@@ -408,3 +408,11 @@ def test_a_request_before_the_submission_may_fail(ibm, backend, tmp_path, on):
     audit(ibm, tmp_path)
     assert len(ibm.accepted()) == 2
     assert not [entry for entry in ibm.journal() if entry["event"] == "raw_key"]
+
+
+def test_the_step_of_a_lone_worker_does_not_wait_for_company(start, backend):
+    """It is a group of one share, and its trial is the only one."""
+    start()
+    opened = backend(policy={"delay": 3600.0})
+    measured(opened, 0, part=0, parts=1)
+    measured(opened, 1, part=0, parts=1)

@@ -100,9 +100,10 @@ def hardware_call(
     n_circuits = len(group_observables(tuple(observables)).bases)
     run, trial, part, weight = identity
     step = ":".join([part, *map(str, key.words)])
-    group = step if key.parts > 1 else ""
+    parts = key.parts or 1
     name = request_key(
-        run=run, trial=trial, step=key.words, group=group, part=int(key.first_row), shots=shots,
+        run=run, trial=trial, step=key.words, group=step if parts > 1 else "",
+        part=int(key.first_row), shots=shots,
         options=text, circuit=_fingerprint(template, observables, compiled), bindings=bindings,
     )  # fmt: skip
     n_values = template.n_rows + template.n_params
@@ -117,10 +118,10 @@ def hardware_call(
         circuit_bytes=_BYTES_OF_GATE * n_circuits * len(template.ops) * (1 + 2 * compiled.folds),
         row_bytes=_BYTES_OF_VALUE * n_circuits * n_values,
         weight=weight,
-        group=group,
+        group="" if key.parts is None else step,
         part=key.part,
-        parts=key.parts,
-        deadline=0.0 if key.parts > 1 else float("inf"),
+        parts=parts,
+        deadline=0.0 if parts > 1 else float("inf"),
         rides=compiled.layout_of is not None,
     )
     call = HardwareCall(request, template, tuple(observables), bindings, compiled, step)

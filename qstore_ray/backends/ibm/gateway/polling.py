@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _GROWTH: Final = 1.5
 _GROWTH_AT_END, _AT_END = 1.2, 4
 """The growth of the first pauses if the time is well known, and how many they are."""
-_ALIKE: Final = 1.2
+_ALIKE: Final = 1.4
 """The longest of the last times is at most so many times the shortest, if it is."""
 _FIRST_PART: Final = 0.02
 """Of the known time, the first pause after it."""
-_SHORTEST: Final = 0.02
+_SHORTEST: Final = 0.01
 """Seconds of the shortest pause."""
 _LARGEST_PART: Final = 0.15
 """Of the time so far, the longest pause if the time is known."""
