@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,14 +12,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["", "503", "403", "507", "cut", "lost"]
-"""How a request is answered: as it should be; with this status; the connection ends in the middle
-of its body; it is carried out, and the answer is lost."""
+Fault = Literal["", "503", "403", "507", "denied", "denied each", "expired", "cut", "lost", "blind"]
+"""How a request is answered: as it should be; with this status; refused to the keys, as a whole or
+for each object, with status 200; refused as the keys have expired; the connection ends in the
+middle of its body; it is carried out, and the answer is lost; its conditions are ignored."""
 
 Plan = Callable[[int, str, str], Fault]
 """The fault of a request, by its number, method and path."""
 
-_CODES = {"503": "SlowDown", "403": "InvalidAccessKeyId", "507": "InsufficientStorage"}
+_CODES = {
+    "503": (503, "SlowDown"),
+    "403": (403, "InvalidAccessKeyId"),
+    "507": (507, "InsufficientStorage"),
+    "denied": (403, "AccessDenied"),
+    "denied each": (200, "AccessDenied"),
+    "expired": (400, "ExpiredToken"),
+}
+_CONDITIONS = ("if-match", "if-none-match")
 
 
 class FaultyProxy:
@@ -62,16 +72,23 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length // 2 if fault == "cut" else length)
         if fault in _CODES:
-            text = f"<Error><Code>{_CODES[fault]}</Code></Error>"
-            self._answer(int(fault), {}, text.encode())
+            status, code = _CODES[fault]
+            key = re.search(b"<Key>.*?</Key>", body)
+            error = f"{key[0].decode() if key else ''}<Code>{code}</Code><Message>No</Message>"
+            text = f"<Error>{error}</Error>"
+            whole = f"<DeleteResult>{text}</DeleteResult>" if status == 200 else text
+            self._answer(status, {}, whole.encode())
             return
+        headers = dict(self.headers.items())
+        if fault == "blind":
+            headers = {name: headers[name] for name in headers if name.lower() not in _CONDITIONS}
         if fault != "cut":
             upstream = HTTPConnection(self.target, timeout=10)
-            upstream.request(self.command, self.path, body, dict(self.headers.items()))
+            upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
             data = answer.read()
             upstream.close()
-        if fault:
+        if fault in ("cut", "lost"):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
         else:

@@ -1,6 +1,7 @@
 """A warm Ray cluster on this machine: started once, joined by every training until it is stopped.
 
     record.py      the record and the token, in a folder of the user's state
+    address.py     the address of any cluster, as a user gives it
     processes.py   the processes of this machine, and which of them are the cluster's
     size.py        nodes, CPUs and shared memory
     supervisor.py  the process that starts the nodes and ends them

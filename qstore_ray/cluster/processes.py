@@ -37,7 +37,7 @@ def processes() -> Iterator[Process]:
 
 def is_supervised(record: ClusterRecord) -> bool:
     """Whether the supervisor of the cluster lives; another process may have its number."""
-    return any(found.pid == record.pid and _supervises(found) for found in processes())
+    return any(found.pid == record.pid and _supervises(found, record) for found in processes())
 
 
 def members(record: ClusterRecord) -> list[Process]:
@@ -45,11 +45,13 @@ def members(record: ClusterRecord) -> list[Process]:
     found = [each for each in processes() if each.pid != os.getpid()]
     leaders = [each for each in found if each.pid == record.pid]
     # A number is given to others after a restart, or once all of a session have ended.
-    ours = record.pid > 0 and record.boot == boot_id() and all(map(_supervises, leaders))
+    ours = (
+        record.pid > 0
+        and record.boot == boot_id()
+        and all(_supervises(each, record) for each in leaders)
+    )
     return [
-        each
-        for each in found
-        if (ours and each.session == record.pid) or f"{record.temp_dir}/" in each.command
+        each for each in found if (ours and each.session == record.pid) or _works_in(each, record)
     ]
 
 
@@ -67,8 +69,14 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _supervises(process: Process) -> bool:
-    return SUPERVISOR in process.command.split(" ")
+def _supervises(process: Process, record: ClusterRecord) -> bool:
+    """Whether it is the supervisor of this cluster: another user may have one, too."""
+    return SUPERVISOR in process.command.split(" ") and _works_in(process, record)
+
+
+def _works_in(process: Process, record: ClusterRecord) -> bool:
+    """Whether its command line names the cluster's folder, which no other cluster ever has."""
+    return f"{record.temp_dir}/" in process.command
 
 
 def _listed() -> Iterator[tuple[int, str]]:

@@ -13,7 +13,7 @@ import platform
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from qstore_ray.files import expanded, unwritable_fix, write_durably
 
 RECORD, TOKEN, LOG = "cluster.json", "token", "log.txt"
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_BOOT, _FIRST = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/1/stat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ClusterRecord:
         object_store_mb: shared memory of a node, MiB.
         temp_dir: the folder of Ray's sockets and logs.
         code: the folder that qstore_ray was imported from.
-        boot: which start of the machine it was; empty if the system does not say.
+        boot: which start of the machine or container it was; empty if the system does not say.
     """
 
     state: Literal["starting", "running", "ending"]
@@ -85,10 +85,20 @@ def package_root() -> Path:
 
 
 def boot_id() -> str:
-    """Which start of the machine this is; empty if the system does not say."""
-    with suppress(OSError):
-        return _BOOT.read_text(encoding="ascii").strip()
-    return ""
+    """Which start of the machine, or of the container, this is; empty if the system does not say.
+
+    A container that is started again has the kernel of before, and may give the same numbers to
+    other processes; what it has not again is the time at which its first process began.
+    """
+    try:
+        kernel = _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    try:
+        first = _FIRST.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # the processes of other users are hidden
+        return kernel
+    return f"{kernel} {first.rpartition(')')[2].split()[19]}"
 
 
 def state_folder() -> Path:

@@ -7,12 +7,13 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from qstore_ray.cluster.address import host_and_port
 from qstore_ray.cluster.find import check_software
 from qstore_ray.cluster.processes import is_supervised
 from qstore_ray.cluster.record import read_record, state_folder
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.storage import written
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import BackendError, ConfigError
 
 _SECONDS = 5.0
 
@@ -70,11 +71,14 @@ def _can_start() -> Diagnosis:
 
 
 def _answers(address: str, source: str) -> Diagnosis:
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
+    try:
+        known = host_and_port(address, source)
+    except ConfigError as error:
+        return Diagnosis.of_error("cluster", error)
+    if known is None:
         return Diagnosis("cluster", "ok", f"{source}={address}, which Ray looks up on this machine")
     try:
-        with socket.create_connection((host, int(port)), timeout=_SECONDS):
+        with socket.create_connection(known, timeout=_SECONDS):
             pass
     except OSError as exc:
         return Diagnosis(

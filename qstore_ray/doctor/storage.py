@@ -14,6 +14,7 @@ from qstore_ray.doctor.machine import size
 from qstore_ray.errors import QStoreError
 from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
 from qstore_ray.storage.cloud import open_objects
+from qstore_ray.storage.conditions import check_store
 from qstore_ray.track.config import TrackConfig, default_uri
 
 _LITTLE_DISK = 2**30
@@ -73,20 +74,10 @@ def _folder(folder: Path) -> Diagnosis:
 
 
 def _objects(address: StorageAddress) -> Diagnosis:
-    key = f".qstore-doctor-{secrets.token_hex(4)}"
     try:
-        objects = open_objects(address)
-        tag = objects.create(key, b"x")
-        again = objects.create(key, b"y")
-        replaced = tag and objects.replace(key, b"z", tag)
-        objects.delete(key)
+        check_store(open_objects(address), address)
     except QStoreError as error:
         return Diagnosis.of_error("storage", error)
-    if again is not None or not replaced:
-        return Diagnosis(
-            "storage", "fault", f"{address} does not honour conditional writes",
-            "Two drivers could write one run. Take another object store, or a newer version of it.",
-        )  # fmt: skip
     return Diagnosis("storage", "ok", f"{address}: created, replaced and deleted an object")
 
 

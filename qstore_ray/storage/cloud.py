@@ -46,6 +46,23 @@ _KEYS = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or `az login` with "
     "AZURE_USE_AZURE_CLI=true",
 }
+_RENEW = (
+    "the keys have expired",
+    "Get new ones, as with `aws sso login`. A run that began continues with existing='resume'.",
+)
+_ANSWERS = {
+    "ExpiredToken": _RENEW,
+    "TokenRefreshRequired": _RENEW,
+    "AccessDenied": (
+        "the object store does not allow this to the keys",
+        "Allow them to list, read, write and delete objects there, or take other keys.",
+    ),
+    "RequestTimeTooSkewed": (
+        "the clock of this machine is not that of the object store",
+        "Set the clock. A run that began continues with existing='resume'.",
+    ),
+}
+"""Codes of answers of S3 → what they mean, and what to do about it."""
 
 
 class CloudObjects:
@@ -193,7 +210,11 @@ class CloudObjects:
         text = str(exc)
         if isinstance(exc, FileNotFoundError) or "NoSuchBucket" in text:
             return self._no_bucket_error(exc)
-        keys = f"Set {_KEYS[self._address.scheme]}. They are read where the run is, on each node."
+        for sign, (said, fix) in _ANSWERS.items():
+            if f"<Code>{sign}<" in text or f"(code: {sign})" in text:
+                return StorageError(
+                    f"{said}: cannot {what}", field="storage", value=str(self._address), fix=fix
+                )
         signs = ("403 Forbidden", "401 Unauthorized", "169.254.169.254", "credential", "OAuth")
         refused = isinstance(exc, PermissionDeniedError | UnauthenticatedError | PermissionError)
         if refused or any(sign in text for sign in signs):
@@ -201,7 +222,8 @@ class CloudObjects:
                 f"the object store refuses the keys (or has none of yours): cannot {what}",
                 field="storage",
                 value=str(self._address),
-                fix=keys,
+                fix=f"Set {_KEYS[self._address.scheme]}. They are read where the run is, on each "
+                "node.",
             )
         endpoint = _endpoint(self._address.scheme)
         where = f" at {urlsplit(endpoint).netloc.rpartition('@')[2]}" if endpoint else ""

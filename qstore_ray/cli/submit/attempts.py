@@ -25,8 +25,8 @@ _LOOK: Final = 0.2
 _MADE_OF: Final = "qstore_made_of"
 """In a job's metadata: what it was submitted with, as hex digits."""
 _FAILED: Final = 1
-_UNSEEN: Final = 3
-"""Times in a row that the logs may break off without a new line."""
+_PATIENCE: Final = 30.0
+"""Seconds for which the job server may be away while a job is followed."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
     A job that was stopped has 5. The logs are resumed after a connection that broke off.
 
     Raises:
-        BackendError: the job server is out of reach, or the job never started.
+        BackendError: the job server is out of reach for longer, does not know the job any more, or
+            the job never started.
     """
     seen = 0
-    broken = 0
     address = client.get_address()
 
     async def tail() -> None:
@@ -110,20 +110,58 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
                 write(new)
 
     with _loop_beside() as loop:
+        heard = time.monotonic()
         while True:
-            before = seen
             try:
                 with server_errors(address):
                     _wait_for(asyncio.run_coroutine_threadsafe(tail(), loop))
-            except BackendError:
-                broken = broken + 1 if seen == before else 0
-                if broken >= _UNSEEN:
-                    raise
-            with server_errors(address):
-                status, info = client.get_job_status(id_), client.get_job_info(id_)
-            if status.is_terminal():
-                return exit_code(status, info)
+            except BackendError as exc:
+                _check_token(exc)  # the logs alone may be out of reach
+            try:
+                with server_errors(address):
+                    status, info = client.get_job_status(id_), client.get_job_info(id_)
+            except BackendError as exc:
+                _check_token(exc)
+                _check_known(exc, id_)
+                if time.monotonic() - heard > _PATIENCE:
+                    raise _lost_error(address, id_) from exc.__cause__
+            else:
+                heard = time.monotonic()
+                if status.is_terminal():
+                    return exit_code(status, info)
             time.sleep(_PAUSE)
+
+
+def _check_token(exc: BackendError) -> None:
+    """Raise what will be so the next time, too."""
+    from ray.exceptions import AuthenticationError
+
+    if isinstance(exc.__cause__, AuthenticationError):
+        raise exc
+
+
+def _check_known(exc: BackendError, id_: str) -> None:
+    """Raise if the server answers, and has no such job."""
+    if "does not exist" not in str(exc.__cause__):
+        return
+    raise BackendError(
+        "the cluster does not know the job any more: its head was started anew, or the job deleted",
+        field="job",
+        value=id_,
+        fix="What it had saved is in the storage. The same command submits it again, and resumes.",
+    ) from exc.__cause__
+
+
+def _lost_error(address: str, id_: str) -> BackendError:
+    """The error for a job server that is away for so long that nobody can say what the job does."""
+    return BackendError(
+        "the connection to the cluster was lost while the job ran: for "
+        f"{_PATIENCE:.0f} s nothing has answered at {address}",
+        field="job",
+        value=id_,
+        fix="The job may run on. The same command follows it again; if the cluster has ended, "
+        "start it first, and the run is resumed.",
+    )
 
 
 @contextmanager

@@ -174,13 +174,15 @@ def _entrypoint(
 
     # What --fresh has deleted is not deleted again: a failed attempt of this submission is resumed.
     kept = [word for word in arguments if not (starts_runs and word == "--fresh")]
-    # A job may have failed before it had a folder to resume.
+    # Also the first attempt that a cluster knows of may find a run, of a cluster that has ended;
+    # and one that failed may have had no folder yet.
     begun = f"test -e {shlex.quote(f'{storage}/{name}')}"
     if is_address(storage):
         shown = shlex.join(["runs", "show", name, "--storage", storage])
         begun = f"{python} -m qstore_ray {shown} >/dev/null 2>&1"
     resumed = f" $({begun} && echo --resume)" if starts_runs else ""
-    first, again = words(arguments), f"{words(kept)}{resumed}"
+    again = f"{words(kept)}{resumed}"
+    first = again if len(kept) == len(arguments) else words(arguments)
     return lambda resumes: f"{python} -m qstore_ray {again if resumes else first}"
 
 

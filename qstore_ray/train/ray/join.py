@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # of a compiled module
 )
 from ray.exceptions import RayError
 
+from qstore_ray.cluster.address import host_and_port
 from qstore_ray.cluster.drivers import joined_driver
 from qstore_ray.cluster.find import client_environment
 from qstore_ray.cluster.record import ClusterRecord, state_folder
@@ -34,6 +36,7 @@ def joined(address: str) -> Iterator[None]:
     """A Ray at an address.
 
     Raises:
+        ConfigError: it is not the address of a cluster.
         BackendError: it cannot be reached.
     """
     _join(address)
@@ -97,11 +100,12 @@ def _join(address: str) -> None:
 
 def _probe(address: str) -> None:
     """Raise unless something listens; Ray itself would retry for two minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
-        return  # `auto` and the like, which Ray looks up on this machine
+    named = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") == address else "cluster.address"
+    known = host_and_port(address, named)
+    if known is None:
+        return
     try:
-        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
+        with socket.create_connection(known, timeout=_PROBE_SECONDS):
             return
     except OSError as exc:
         raise BackendError(

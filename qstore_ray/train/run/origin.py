@@ -17,6 +17,7 @@ from qstore_ray.errors import StorageError
 from qstore_ray.retry import call_with_retries
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress, origin_of
+from qstore_ray.storage.conditions import check_store
 from qstore_ray.storage.contents import (
     METRICS,
     STUDY,
@@ -82,7 +83,8 @@ class RunOrigin:
 def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
     """Lease a run whose folder this process has locked, and fetch it; None for a plain folder.
 
-    Of a study, what its trials have written is not fetched: each is a run of its own.
+    Before that the object store is tried, so that it does not fail in the middle of the run. Of a
+    study, what its trials have written is not fetched: each is a run of its own.
 
     Raises:
         RunExistsError: another machine has it open.
@@ -92,6 +94,7 @@ def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
     if address is None:
         return None
     objects = cloud.open_objects(address)
+    check_store(objects, address)
     with ExitStack() as until_opened:
         lease = take_lease(objects, path.name, kind)
         until_opened.callback(lease.release)

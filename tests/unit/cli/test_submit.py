@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from qstore_ray.cli.app import main
@@ -247,6 +248,61 @@ def test_ctrl_c_ends_the_following_of_a_job_at_once(seconds: float) -> None:
     assert lines in ([], ["line"])
 
 
+class GoneJobs(Jobs):
+    """A job server that goes away: its answers are errors, of which the last is repeated."""
+
+    def __init__(self, *answers: Exception | JobDetails) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    async def tail_job_logs(self, id_: str) -> AsyncIterator[str]:
+        yield "one\n"
+        yield "two\n"
+        raise ConnectionResetError("reset")
+
+    def get_job_info(self, id_: str) -> JobDetails:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def get_job_status(self, id_: str) -> JobStatus:
+        return self.get_job_info(id_).status
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qstore_ray.cli.submit.attempts._PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_job_server_that_is_away_for_a_moment_costs_neither_logs_nor_exit_code() -> None:
+    lines: list[str] = []
+    away = [ConnectionError("refused")] * 3
+    running, failed = _details("RUNNING", None), _details("FAILED", 3)
+    jobs = GoneJobs(*away, running, running, *away, failed)
+    assert follow(jobs, "iris", lines.append) == 3
+    assert lines == ["one\n", "two\n"]
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(
+    ("answer", "message", "fix"),
+    [
+        (ConnectionError("refused"), "connection to the cluster was lost", "follows it again"),
+        (RuntimeError("404: Job iris does not exist"), "does not know the job any more", "resumes"),
+        (AuthenticationError("wrong"), "refuses the token", "RAY_AUTH_TOKEN"),
+    ],
+)
+def test_a_job_server_that_stays_away_is_said_with_what_to_type(
+    answer: Exception, message: str, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qstore_ray.cli.submit.attempts._PATIENCE", 0.05)
+    with pytest.raises(BackendError, match=message) as caught:
+        follow(GoneJobs(answer), "iris", lambda text: None)
+    assert fix in str(caught.value.fix)
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [(JobStatus.SUCCEEDED, "has succeeded"), (JobStatus.RUNNING, "still runs")]
 )
@@ -266,10 +322,12 @@ def test_another_job_file_may_follow_a_job_that_failed() -> None:
     assert (found.id, found.resumes, jobs.submitted) == ("iris-2", True, 1)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
 @pytest.mark.parametrize("status", [0, 2])
 def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, again: bool
 ) -> None:
+    """Also the first job of a cluster: the one before it may have ended."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\n[ "$3" = runs ] && exit {status}\necho "$@"\n')
     python.chmod(0o755)
@@ -277,7 +335,7 @@ def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
     line = command._entrypoint(
         command.Command.TRAIN, Path("job.toml"), "digits", "s3://bucket/runs", ()
     )
-    said = subprocess.run(["sh", "-c", line(True)], capture_output=True, text=True, check=True)
+    said = subprocess.run(["sh", "-c", line(again)], capture_output=True, text=True, check=True)
     assert said.stdout.endswith(
         "--storage s3://bucket/runs --json" + " --resume" * (not status) + "\n"
     )

@@ -66,7 +66,7 @@ def started(words: list[str], **how: bool) -> subprocess.Popen[bytes]:
 def supervisor(record: ClusterRecord, folder: Path):
     """A process that is named as the supervisor is, and does nothing."""
     words = [sys.executable, "-c", "import time; time.sleep(600)", SUPERVISOR]
-    process = started(words, start_new_session=True)
+    process = started([*words, f"{record.temp_dir}/ray"], start_new_session=True)
     make_folder(folder)
     try:
         yield process
@@ -144,11 +144,42 @@ def test_a_process_of_rays_folder_is_ended_though_the_supervisor_is_dead(
 def test_after_a_restart_no_process_is_taken_for_the_clusters_by_its_number(
     record: ClusterRecord, supervisor
 ):
-    """Nor one of a session whose leader is another program."""
+    """Nor one of a session whose leader is another program, or another user's supervisor."""
+    elsewhere = replace(record, temp_dir="/tmp/qr-elsewhere")
     assert members(replace(record, pid=supervisor.pid))
-    assert not members(replace(record, pid=supervisor.pid, boot="before the restart"))
-    assert not members(replace(record, pid=os.getsid(0)))
-    assert not is_supervised(record)
+    assert is_supervised(replace(record, pid=supervisor.pid))
+    for pid in (supervisor.pid, os.getsid(0)):
+        assert not members(replace(elsewhere, pid=pid))
+        assert not is_supervised(replace(elsewhere, pid=pid))
+
+
+def test_a_process_is_the_clusters_by_its_session_in_the_same_start_of_the_machine_alone(
+    record: ClusterRecord,
+):
+    """The leader of the session has ended, as when the supervisor was killed."""
+    words = ["sh", "-c", "sleep 600 & echo $!"]
+    leader = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
+    assert leader.stdout is not None
+    left = int(leader.stdout.readline())
+    leader.wait()
+    try:
+        assert [each.pid for each in members(replace(record, pid=leader.pid))] == [left]
+        before = replace(record, pid=leader.pid, boot=f"{record.boot}0")
+        assert members(before) == []
+    finally:
+        os.kill(left, 9)
+        leader.stdout.close()
+
+
+def test_a_container_that_is_started_again_is_another_start(monkeypatch, tmp_path: Path):
+    kernel, first = tmp_path / "boot_id", tmp_path / "stat"
+    monkeypatch.setattr("qstore_ray.cluster.record._BOOT", kernel)
+    monkeypatch.setattr("qstore_ray.cluster.record._FIRST", first)
+    assert boot_id() == "", "the system does not say"
+    kernel.write_text("5bdd\n")
+    assert boot_id() == "5bdd", "the processes of others are hidden"
+    first.write_text(f"1 (a ) b) S {' '.join(map(str, range(4, 53)))}\n")
+    assert boot_id() == "5bdd 22", "the field of the time of its start"
 
 
 def test_all_processes_are_listed_with_their_sessions():

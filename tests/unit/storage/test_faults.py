@@ -11,9 +11,11 @@ import pytest
 
 from qstore_ray.cli.app import main
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.doctor.storage import examine_storage
 from qstore_ray.errors import StorageError
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress
+from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.run import origin
 from tests.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from tests.unit.storage.test_runs import data, end, on_another_machine, train, undisturbed
@@ -107,6 +109,64 @@ def test_a_store_that_refuses_is_named_and_nothing_is_written(
     proxy.plan = no_fault
     objects = cloud.open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))
     assert list(objects.listing()) == []
+
+
+REFUSALS = {
+    "only read": (lambda method, path: method == "PUT", "cannot write"),
+    "not delete": (lambda method, path: method == "POST" and "delete" in path, "cannot delete"),
+    "not list": (lambda method, path: method == "GET" and "list-type" in path, "cannot list"),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [*((what, "denied") for what in REFUSALS), ("not delete", "denied each")],
+)
+def test_keys_that_may_not_do_all_of_it_are_refused_before_the_training(
+    data: Dataset, bucket: str, proxy: FaultyProxy, what: str, fault: Fault
+) -> None:
+    """Also what a run does late, as deleting its old checkpoints, which S3 answers with 200."""
+    denies, said = REFUSALS[what]
+    proxy.plan = lambda number, method, path: fault if denies(method, path) else ""
+    with pytest.raises(StorageError, match=f"does not allow this to the keys: {said}") as caught:
+        train(data, bucket)
+    assert "list, read, write and delete" in caught.value.fix
+    proxy.plan = no_fault
+    objects = cloud.open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))
+    assert not [key for key in objects.listing() if "/.lock" not in key], "no part of a run"
+
+
+def test_a_store_that_ignores_conditions_is_refused_before_the_training(
+    data: Dataset, bucket: str, proxy: FaultyProxy
+) -> None:
+    proxy.plan = lambda number, method, path: "blind"
+    with pytest.raises(StorageError, match="ignores the conditions of writes"):
+        train(data, bucket)
+    (found,) = examine_storage(bucket, TrackConfig(mlflow=False))
+    assert (found.state, "ignores the conditions" in found.found) == ("fault", True)
+    proxy.plan = no_fault
+    objects = cloud.open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))
+    assert list(objects.listing()) == []
+
+
+def test_keys_that_expire_end_the_run_at_once_and_it_is_resumed(
+    data: Dataset, bucket: str, undisturbed: dict[str, Any], proxy: FaultyProxy
+) -> None:
+    """It is not tried for a minute, as with a store that is away."""
+    puts = 0
+
+    def expired_after_a_while(number: int, method: str, path: str) -> Fault:
+        nonlocal puts
+        puts += method == "PUT"
+        return "expired" if puts > 20 else ""
+
+    proxy.plan = expired_after_a_while
+    with pytest.raises(StorageError, match="the keys have expired") as caught:
+        train(data, bucket)
+    assert not caught.value.may_pass
+    assert "existing='resume'" in caught.value.fix
+    proxy.plan = no_fault
+    assert end(train(data, bucket, "resume").run_dir) == undisturbed
 
 
 def test_keys_are_in_no_object_and_no_file(data: Dataset, bucket: str, stage: Path) -> None:
