@@ -50,6 +50,27 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "numpy==2.4.6",
         "scipy==1.17.1",
     ),
+    # Accountants of differential privacy. Its pin attrs<24 does not join our lock.
+    "dp-accounting": ("dp-accounting==0.6.0",),
+    # Flower, with what a client of ours imports; for simulations Flower pins an older Ray than ours.
+    "flower": (
+        "flwr[simulation]==1.42.0",
+        "numpy==2.4.6",
+        "pydantic==2.14.3",
+        "cryptography==50.0.2",
+        "xxhash==4.1.0",
+        "scikit-learn==1.9.1",
+    ),
+    # The usual way to private training of a circuit. torch's wheel for CPUs alone is enough: it is
+    # taken from the folder that UV_FIND_LINKS names, if it is there.
+    "opacus": (
+        "pennylane==0.45.1",
+        "pennylane-lightning==0.45.0",
+        "opacus==1.6.0",
+        "torch==2.13.0",
+        "numpy==2.4.6",
+        "scipy==1.17.1",
+    ),
 }
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qstore_ray.errors import ConfigError
+
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
@@ -69,3 +71,19 @@ def clip_rows(gradients: FloatArray, limit: float) -> FloatArray:
     with np.errstate(invalid="ignore"):  # of rows that are not finite
         np.divide(limit, norms, out=factors, where=norms > limit)
         return gradients * factors[:, None]
+
+
+def check_unclipped(optimizer: str, **limits: float | None) -> None:
+    """Refuse limits of a gradient for an optimizer that follows none.
+
+    Raises:
+        ConfigError: the first limit that is set.
+    """
+    for field, value in limits.items():
+        if value is not None:
+            raise ConfigError(
+                f"{optimizer} chooses its own step, there is no gradient to clip",
+                field=field,
+                value=value,
+                fix="Leave it out, or take an optimizer such as adam.",
+            )

@@ -20,7 +20,9 @@ from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, under
+from qstore_ray.learn.clipping import check_unclipped
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.distributed.config import AveragingConfig, CompressionConfig, check_apart
 from qstore_ray.learn.gradients import make_gradient
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.optimizers.base import ChecksRows
@@ -31,7 +33,7 @@ from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 from qstore_ray.train.fallback import BackendFallback
-from qstore_ray.train.worker_count import checked_workers
+from qstore_ray.train.worker_count import check_one_gateway, checked_workers
 from qstore_ray.types import Table
 
 
@@ -76,7 +78,9 @@ class TrainerConfig(Config):
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. `(2, 4)`
             trains on 2 to 4, as many as the cluster has room for at the time. It does not
-            change the result.
+            change the result, unless `averaging` or `compression` is used.
+        averaging: workers that take steps alone between means; see `AveragingConfig`.
+        compression: gradients that are sent in part; see `CompressionConfig`.
         privacy: clipping, noise and an account of ε for every row; see `PrivacyConfig`.
         seed: of initial parameters and the order of rows.
         checkpoint_every_epochs: epochs between checkpoints (the last one is always written).
@@ -114,6 +118,8 @@ class TrainerConfig(Config):
     resume_backend: Literal["last", "first"] = "last"
     init_from: str | None = None
     num_workers: int | tuple[int, int] = 0
+    averaging: AveragingConfig | None = None
+    compression: CompressionConfig | None = None
     privacy: PrivacyConfig | None = None
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)
@@ -151,7 +157,7 @@ class TrainerConfig(Config):
                 fix="Leave one of them out.",
             )
         if self.backend == "ibm":
-            self._check_one_gateway()
+            check_one_gateway(self.max_workers, self.backend_options)
         if (shots := self.backend_options.get("shots")) is not None:
             with under("backend_options"):
                 checked_shots(shots)
@@ -162,43 +168,36 @@ class TrainerConfig(Config):
         if self.gradient != "auto":
             make_gradient(self.gradient, self.gradient_options)
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
-        if isinstance(optimizer, SearchOptimizer):
-            self._check_nothing_is_ignored()
         if isinstance(optimizer, ChecksRows):
             optimizer.check_rows(self.batch_size * self.accumulate, BLOCK)
+        searches = self.optimizer if isinstance(optimizer, SearchOptimizer) else None
+        if searches:
+            check_unclipped(searches, clip_norm=self.clip_norm, clip_value=self.clip_value)
         if self.privacy is not None:
-            searches = isinstance(optimizer, SearchOptimizer)
             excluded = {
-                "optimizer": self.optimizer if searches else None,
+                "optimizer": searches,
                 "batches": None if self.batches == "standard" else self.batches,
                 "class_weight": self.class_weight,
             }
             self.privacy.check_beside(excluded)
+        self._workers_differ(searches)
         get_schedule(self.schedule, self.schedule_options)
         for place in range(len(self.fallback)):
             with under(f"fallback.{place}"):
                 self._with_fallback(place)
         return self
 
-    def _check_one_gateway(self) -> None:
-        """The ledger of a run is open in one process: workers cannot each have a gateway."""
-        if self.max_workers > 1 and self.backend_options.get("where") == "process":
-            raise ConfigError(
-                f"{self.max_workers} worker processes cannot share a gateway in one process",
-                field="backend_options.where",
-                value="process",
-                fix='Leave it out or write "ray", or set num_workers to 0.',
-            )
-
-    def _check_nothing_is_ignored(self) -> None:
-        for field, value in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
-            if value is not None:
-                raise ConfigError(
-                    f"{self.optimizer} chooses its own step, there is no gradient to clip",
-                    field=field,
-                    value=value,
-                    fix="Leave it out, or take an optimizer such as adam.",
-                )
+    def _workers_differ(self, searches: str | None = None) -> bool:
+        """Whether workers have numbers of their own, so that their number decides the result."""
+        excluded = {
+            "privacy": self.privacy,
+            "optimizer": searches,
+            "fallback": self.fallback or None,
+            "backend": "ibm" if self.backend == "ibm" else None,
+        }
+        n_blocks = -(-self.batch_size // BLOCK)
+        given = (self.averaging, self.compression, excluded, self.num_workers, n_blocks)
+        return check_apart(*given)
 
     def members(self) -> tuple[TrainerConfig, ...]:
         """The training on each backend of the chain alone: `backend`, then those of `fallback`."""
@@ -278,7 +277,9 @@ class TrainerConfig(Config):
             "fallback",  # the record of a run has those that it used
             "resume_backend",
         } | (set() if regression else {"target_scaling"})
-        where |= {name for name in ("noise", "mitigation") if getattr(self, name) is None}
+        optional = ("noise", "mitigation", "averaging", "compression")
+        where |= {name for name in optional if getattr(self, name) is None}
+        where -= {"num_workers"} if self._workers_differ() else set()
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         recipe["backend_options"] = deciding_options(self.backend, recipe["backend_options"])
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)

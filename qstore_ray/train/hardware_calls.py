@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from qstore_ray.learn.optimizers.base import OptimizerState
     from qstore_ray.train.checks import Checked
     from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 Calls = list[list["CircuitRequest"]]
 """The turns of a training; the requests of one turn wait at the same time."""
@@ -168,7 +168,7 @@ class _Replayed:
         self.kept: list[FloatArray] = []
         self.calls: list[Calls] = []
 
-    def all_reduce(self, values: FloatArray) -> FloatArray:
+    def all_reduce(self, values: AnyArray) -> AnyArray:
         """What all workers' values add up to; the requests before it are those of one call."""
         self.calls.append(self._gateway.take_turns())
         summed = values if self._sums is None else self._sums[len(self.kept)]
@@ -178,6 +178,11 @@ class _Replayed:
     def broadcast(self, values: FloatArray) -> FloatArray:
         """The values."""
         return values
+
+    def begin(self, values: FloatArray) -> Callable[[], FloatArray]:
+        """The sum, at once."""
+        summed = self.all_reduce(values)
+        return lambda: summed
 
 
 def _of_all_workers(

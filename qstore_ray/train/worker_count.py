@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable
 
 _MOST = 1024
 
@@ -37,6 +40,21 @@ def checked_workers(value: Any) -> Any:
             fix=f"Write [2, 4] for 2 to 4 workers: from 1 to {_MOST}, the fewer first.",
         )
     return tuple(value)
+
+
+def check_one_gateway(max_workers: int, backend_options: ReadOnlyTable) -> None:
+    """The ledger of a run is open in one process: workers cannot each have a gateway.
+
+    Raises:
+        ConfigError: they would.
+    """
+    if max_workers > 1 and backend_options.get("where") == "process":
+        raise ConfigError(
+            f"{max_workers} worker processes cannot share a gateway in one process",
+            field="backend_options.where",
+            value="process",
+            fix='Leave it out or write "ray", or set num_workers to 0.',
+        )
 
 
 def _is_whole(value: Any) -> bool:

@@ -22,9 +22,9 @@ import numpy as np
 from qstore_ray.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import AnyArray
 
-_FLOAT64: Final = 2
+_KINDS: Final = {"float64": 2, "int16": 5, "int32": 6, "int64": 7}
 _SUM: Final = 2
 _SORTED_BY_TASK: Final = 1
 
@@ -75,15 +75,16 @@ def joined(**address: int | str) -> Iterator[None]:
         _call("XGCommunicatorFinalize")
 
 
-def all_reduced(values: FloatArray) -> FloatArray:
-    """Σ over the joined processes of an array of one shape; the same bits everywhere.
+def all_reduced(values: AnyArray) -> AnyArray:
+    """Σ over the joined processes of an array of one shape and type; the same bits everywhere.
 
     Raises:
         ConnectionError: another process has left.
     """
-    summed = np.array(values, np.float64, order="C")
+    summed = np.array(values, order="C")
     pointer = summed.ctypes.data_as(ctypes.c_void_p)
-    _call("XGCommunicatorAllreduce", pointer, ctypes.c_size_t(summed.size), _FLOAT64, _SUM)
+    kind = _KINDS[summed.dtype.name]
+    _call("XGCommunicatorAllreduce", pointer, ctypes.c_size_t(summed.size), kind, _SUM)
     return summed
 
 

@@ -32,6 +32,7 @@ from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.run import Run
+from qstore_ray.train.distributed.exchange import open_exchange
 from qstore_ray.train.job import AnyRows, Assignment, WorkerResult
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.hooks import Hooks
@@ -151,10 +152,12 @@ class _Loop:
         )
         found = saved[0]
         self.private = open_private(job, rows, reducer, found.arrays if found else {})
-        self.stepper = Stepper(config, self.objective, self.private)
         self.source = open_batches(config, rows, reducer, self.private)
+        steps, size = self.source.steps_per_epoch, job.model.n_parameters
+        self.exchange = open_exchange(config, reducer, steps, size)
+        self.stepper = Stepper(config, self.objective, self.private, exchange=self.exchange)
         self.validation = Validation(job, rows, self.objective, self.source)
-        self.steps_per_epoch = self.source.steps_per_epoch
+        self.steps_per_epoch = steps
         self.rows_per_epoch = 0
         self.is_first = reducer.rank == 0
         self.journal = self._journal()
@@ -231,6 +234,7 @@ class _Loop:
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
+            state = self.exchange.resume(state, found.arrays)
         if self.private is not None:
             state = self.private.resume(state)
         if found and _TRAINED in found.arrays and not self.is_over(state):  # it was made longer
@@ -267,6 +271,9 @@ class _Loop:
             if done.n_rows:
                 self.journal.step(state, done.loss)
             self.call("on_batch_end", state, done)
+            said, facts = self.exchange.take_note()
+            if said:
+                self.journal.note(said, facts)
             control = self.objective.take_control()
             if self.reducer.world_size == 1:  # no other worker must receive it first
                 control |= Control(stop=self._callbacks_stop())
@@ -373,7 +380,8 @@ class _Loop:
 
     def _save(self, state: TrainState, extra: Mapping[str, AnyArray] | None = None) -> None:
         self._tell_checkpoint(wait=True)  # one at a time
-        self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
+        own = {**self.hooks.arrays(), **self.exchange.arrays(state)}
+        self.journal.save(state, {**own, **(extra or {})})
 
     def _tell_checkpoint(self, *, wait: bool = False) -> None:
         path = self.journal.written(wait=wait)

@@ -86,6 +86,7 @@ class TrainingObjective:
 
     Attributes:
         control: what this worker asks of all workers; it is sent with the next sum.
+        along: more numbers, of which the next sum has the sum over workers, too.
         usage: circuits and shots of all workers (2,), so far.
     """
 
@@ -104,6 +105,7 @@ class TrainingObjective:
         self.backend = self._training
         self.method = get_gradient(gradient, self.backend, gradient_options)
         self.control = self._received = Control()
+        self.along = self._received_along = np.zeros(0)
         self.usage = np.zeros(2)
         self._failure: QStoreError | None = None
         self._draws = bool(getattr(backend, "draws", False))
@@ -136,10 +138,47 @@ class TrainingObjective:
         received, self._received = self._received, Control()
         return received
 
+    def take_along(self) -> FloatArray:
+        """Σ over workers of what `along` was at the last sum."""
+        received, self._received_along = self._received_along, np.zeros(0)
+        return received
+
+    def take_usage(self) -> FloatArray:
+        """Circuits and shots of this worker (2,) that no sum has had, and none will have."""
+        return np.array(self.backend.take(), float)
+
+    def add_up(self, values: FloatArray) -> FloatArray:
+        """Σ over workers of numbers (M,), with what travels with every sum."""
+        return self._summed(_Share(None, values, np.append(values, np.zeros(_NOTES)), values.shape))
+
+    def begin(self, values: FloatArray) -> Callable[[], FloatArray]:
+        """`add_up` while this worker continues; what is returned waits for the sum.
+
+        No other sum may be asked for before that.
+        """
+        values = np.append(values, np.zeros(_NOTES))
+        failure = self._note(values)
+        under_way = self.reducer.begin(values)
+
+        def finish() -> FloatArray:
+            summed = under_way()
+            self._noted(summed, failure)
+            return summed[:-_NOTES]
+
+        return finish
+
     def gradient(
         self, theta: FloatArray, rows: RowSelection, clip: float | None = None
     ) -> FloatArray:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
+        return self._summed(self._gradient_share(theta, rows, clip))
+
+    def own_gradient(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
+        """This worker's blocks of `gradient` (maybe none), of which nothing is sent."""
+        self._calls += 1
+        return self._gradient_share(theta, rows, None).mine
+
+    def _gradient_share(self, theta: FloatArray, rows: RowSelection, clip: float | None) -> _Share:
         clipped = {} if clip is None else {"clip": clip}
         share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
         if share.rows is not None:
@@ -149,7 +188,7 @@ class TrainingObjective:
                     self.model, theta, x, y, self.backend, self.method, weight,
                     self._key(share.rows, is_drawn=draws_its_plan(self.method)), **clipped,
                 )  # fmt: skip
-        return self._summed(share)
+        return share
 
     def scores(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
@@ -257,16 +296,28 @@ class TrainingObjective:
             QStoreError: the backend failed in one of them.
         """
         self._calls += 1
-        share.values[-_NOTES], self.control = self.control.to_number(), Control()
+        failure = self._note(share.values)
+        along, self.along = self.along, np.zeros(0)
+        values = np.concatenate([along, share.values]) if len(along) else share.values
+        summed = self.reducer.all_reduce(values)
+        self._received_along, summed = summed[: len(along)], summed[len(along) :]
+        self._noted(summed, failure)
+        return summed[:-_NOTES].reshape(share.shape)
+
+    def _note(self, values: FloatArray) -> QStoreError | None:
+        """Fill the last numbers of what is sent; the failure of this worker among them."""
+        values[-_NOTES], self.control = self.control.to_number(), Control()
         failure, self._failure = self._failure, None
-        share.values[1 - _NOTES :] = [*self.backend.take(), *failures_as_numbers(failure)]
-        summed = self.reducer.all_reduce(share.values)
+        values[1 - _NOTES :] = [*self.backend.take(), *failures_as_numbers(failure)]
+        return failure
+
+    def _noted(self, summed: FloatArray, failure: QStoreError | None) -> None:
+        """Keep the last numbers of a sum."""
         self._received |= Control.from_number(summed[-_NOTES])
         self.usage = self.usage + summed[1 - _NOTES : 3 - _NOTES]
         failure = failure or failure_from_numbers(summed[3 - _NOTES :].tolist())
         if failure is not None:
             raise failure
-        return summed[:-_NOTES].reshape(share.shape)
 
 
 class _Share(NamedTuple):

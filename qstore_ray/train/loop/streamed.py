@@ -64,6 +64,15 @@ def check_streams(config: TrainerConfig, backend: Backend) -> None:
             value=config.batches,
             fix=f'Set trainer.class_weight = "balanced" in place of balanced batches. {hold}.',
         )
+    for field in ("averaging", "compression"):
+        part = getattr(config, field)
+        if part is not None and part.is_used:
+            raise ConfigError(
+                "a resumed worker needs the rows that it had, and of streamed rows each group of "
+                "workers reads its own",
+                field=f"trainer.{field}",
+                fix=f"Leave the table {field} out. {hold}.",
+            )
     for place, member in enumerate(config.members()):
         name = member.backend if place else getattr(backend, "name", member.backend)
         if "ibm" in (name, member.backend):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import faulthandler
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from qstore_ray.train.loop.reducer import Reducer
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 _STACKS = "stuck-worker-*.txt"
 _SHARE = 0.01  # of the deadline: putting it off takes 0.1 ms, so not at every sum
@@ -43,7 +43,7 @@ class WatchedReducer:
         self._reducer = reducer
         self._deadline = deadline
 
-    def all_reduce(self, values: FloatArray) -> FloatArray:
+    def all_reduce(self, values: AnyArray) -> AnyArray:
         """The sum."""
         total = self._reducer.all_reduce(values)
         self._deadline.put_off()
@@ -54,6 +54,17 @@ class WatchedReducer:
         found = self._reducer.broadcast(values)
         self._deadline.put_off()
         return found
+
+    def begin(self, values: FloatArray) -> Callable[[], FloatArray]:
+        """The sum, maybe later."""
+        under_way = self._reducer.begin(values)
+
+        def finish() -> FloatArray:
+            summed = under_way()
+            self._deadline.put_off()
+            return summed
+
+        return finish
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
-from qstore_ray.train.loop.reducer import CollectiveReducer, collective
+from qstore_ray.train.loop.reducer import CollectiveReducer, collective, entered
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
@@ -185,11 +185,12 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     """
     context = ray.train.get_context()
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
+    joins = collective(tracker_address(), reducer.rank)
     try:
         with (
             staged(config["job"], reducer.rank) as job,
-            collective(tracker_address(), reducer.rank),
-            watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
+            entered(reducer, joins, overlaps=_overlaps(job)) as sums,
+            watched(sums, _run_dir(job), config["timeout"]) as under_deadline,
         ):
             rows: AnyRows = ray.get(config["rows"])
             if isinstance(rows, StreamedRows):
@@ -204,6 +205,12 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     if result.status == "regroup":
         raise notice.regroup_error()
     return result
+
+
+def _overlaps(job: Assignment) -> bool:
+    """Whether sums are on their way while a worker computes."""
+    averaging = job.config.averaging
+    return averaging is not None and averaging.is_used and averaging.delay > 0
 
 
 def _losses(job: Assignment) -> Path:
