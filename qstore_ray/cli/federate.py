@@ -15,7 +15,7 @@ from qstore_ray.storage.address import shown_place
 
 if TYPE_CHECKING:
     from qstore_ray.federated.job import FederatedJob
-    from qstore_ray.federated.trainer import FederatedResult
+    from qstore_ray.federated.result import FederatedResult
 
 EXAMPLES = examples(
     "federate jobs/digits_federated.toml",

@@ -16,11 +16,10 @@ from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
-    from qstore_ray.federated.rows import ClientRows
+    from qstore_ray.federated.rows import ClientFacts
     from qstore_ray.types import FloatArray
 
 _NOT_LOCAL: Final = {
-    "privacy": "the noise of single clients is not accounted for over a federation",
     "class_weight": "each client would weigh classes by its own rows",
     "callbacks": "no callback runs in a client",
     "fallback": "clients have one backend",
@@ -81,16 +80,16 @@ def fault_of(
 
 
 def check_federation(
-    trainer: TrainerConfig, federation: FederationConfig, clients: Mapping[str, ClientRows]
+    trainer: TrainerConfig, federation: FederationConfig, clients: Mapping[str, ClientFacts]
 ) -> None:
-    """Refuse what cannot be trained together, before anything starts.
+    """Refuse what cannot be trained together, before anything is written.
 
     Raises:
         ConfigError: a setting that clients cannot follow, or a rule with too few clients.
         DataError: no clients, an empty one, or clients that disagree on width or classes.
     """
-    _check_trainer(trainer, federation)
-    _check_rows(clients)
+    check_settings(trainer, federation)
+    _check_facts(clients)
     strategy = get_strategy(federation.strategy, federation.strategy_options)
     count = federation.per_round(len(clients))
     strategy.check(count)
@@ -105,7 +104,12 @@ def check_federation(
         )
 
 
-def _check_trainer(trainer: TrainerConfig, federation: FederationConfig) -> None:
+def check_settings(trainer: TrainerConfig, federation: FederationConfig) -> None:
+    """Refuse settings that clients cannot follow.
+
+    Raises:
+        ConfigError: the first of them.
+    """
     defaults = TrainerConfig()
     for field, why in _NOT_LOCAL.items():
         value = getattr(trainer, field)
@@ -121,7 +125,7 @@ def _check_trainer(trainer: TrainerConfig, federation: FederationConfig) -> None
             "each client trains in one process",
             field="trainer.num_workers",
             value=trainer.num_workers,
-            fix="Leave it out.",
+            fix="Leave it out; federation.num_workers says how many actors hold the clients.",
         )
     optimizer = get_optimizer(trainer.optimizer, trainer.optimizer_options)
     if isinstance(optimizer, SearchOptimizer):
@@ -157,7 +161,7 @@ def _check_plain_sgd(trainer: TrainerConfig, federation: FederationConfig, optim
         )
 
 
-def _check_rows(clients: Mapping[str, ClientRows]) -> None:
+def _check_facts(clients: Mapping[str, ClientFacts]) -> None:
     if not clients:
         raise DataError(
             "a federation has one client or more", field="clients", fix="Give a table of them."
@@ -165,17 +169,17 @@ def _check_rows(clients: Mapping[str, ClientRows]) -> None:
     first_name = min(clients)
     first = clients[first_name]
     for name in sorted(clients):
-        rows = clients[name]
-        if not len(rows.x):
+        found = clients[name]
+        if not found.has_rows:
             raise DataError(
                 "a client has no rows to train on", field=f"clients.{name}",
                 fix="Leave it out.",
             )  # fmt: skip
         for what, own, others in (
-            ("features", rows.x.shape[1], first.x.shape[1]),
-            ("classes", rows.classes, first.classes),
-            ("task", rows.task, first.task),
-            ("targets", rows.y.shape[1:], first.y.shape[1:]),
+            ("features", found.n_features, first.n_features),
+            ("classes", found.classes, first.classes),
+            ("task", found.task, first.task),
+            ("targets", found.targets, first.targets),
         ):
             if own != others:
                 raise DataError(

@@ -10,8 +10,9 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.hosts.member import RoundTask
+from qstore_ray.federated.privacy.rows import RowPrivacy
 from qstore_ray.federated.rows import ClientRows
-from qstore_ray.federated.server import RoundTask
 from qstore_ray.federated.strategies.base import ClientUpdate
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.schedules import Horizon
@@ -41,6 +42,9 @@ class LocalClient:
 
     Args:
         name: its id.
+
+    Raises:
+        ConfigError: a private training that these rows do not allow.
     """
 
     def __init__(
@@ -54,8 +58,11 @@ class LocalClient:
     ) -> None:
         self._name = name
         self._trainer, self._federation = trainer, federation
-        held = TrainingRows(rows.x, rows.y, rows.x[:0], rows.y[:0])
-        self._source = HeldBatches(trainer, held)
+        self._held = TrainingRows(rows.x, rows.y, rows.x[:0], rows.y[:0])
+        self._source = HeldBatches(trainer, self._held)
+        self._privacy = None
+        if trainer.privacy is not None:
+            self._privacy = RowPrivacy(name, trainer, federation, self._held)
         self._objective = TrainingObjective(
             model, backend, trainer.gradient, LocalReducer(), trainer.gradient_options
         )
@@ -72,29 +79,41 @@ class LocalClient:
         """
         own = memory.get("control", np.zeros_like(task.theta)) if task.rule.control else None
         is_plain = not task.rule.proximal and own is None
+        private = None if self._privacy is None else self._privacy.of_round(task)
+        source = HeldBatches(self._trainer, self._held, private) if private else self._source
         stepper = Stepper(
             self._trainer,
             self._objective,
+            private,
             correction=None if is_plain else lambda at, g: task.corrected(at, g, own),
         )
         state = self._begin(stepper, task, memory)
         loss = count = rates = 0.0
         for number in range(self._federation.local_epochs):
             epoch = task.round * self._federation.local_epochs + number
-            for rows in self._source.steps(epoch, 0):
+            for rows in source.steps(epoch, 0):
                 state, _ = stepper.step(state, rows)
                 rates += state.learning_rate
             loss, count = loss + state.sums[0], count + state.sums[1]
-            metric = float(state.sums[0] / state.sums[1])
+            metric = float(state.sums[0] / state.sums[1]) if state.sums[1] else state.metric
             state = replace(state, step_in_epoch=0, sums=np.zeros(4), metric=metric)
         theta = np.where(self._personal, task.theta, state.theta)
         control = None
         if own is not None and task.control is not None:
             control = (task.theta - theta) / rates - task.control
         update = ClientUpdate(
-            self._name, task.round, theta, self._n_rows, float(loss / count), control
+            self._name, task.round, theta, self._n_rows, float(loss / max(count, 1.0)), control
         )
         return update, self._remembered(state, own, control)
+
+    def take_secret(self, secret: bytes) -> None:
+        """What its noise is drawn from, with `trainer.privacy`; needed before the first round."""
+        if self._privacy is not None:
+            self._privacy.secret = secret
+
+    def epsilon(self, asked: int) -> float | None:
+        """ε that this client has spent when it was asked so often; None without a claim."""
+        return None if self._privacy is None else self._privacy.epsilon(asked)
 
     def _begin(
         self, stepper: Stepper, task: RoundTask, memory: Mapping[str, AnyArray]

@@ -11,6 +11,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.federated.strategies.base import Strategy
+from qstore_ray.learn.privacy.config import PrivacyConfig
 from qstore_ray.types import Table
 
 PARTS = ("circuit", "pre", "input_scale", "post", "weights", "bias")
@@ -35,6 +36,13 @@ class FederationConfig(Config):
         secure_sum: the server gets the sum of a round's updates and no single one; see
             `federated.secure_sum`. secure_threshold: the share of a round's clients that must
             stay, above one half; with fewer the round changes nothing.
+        privacy: hides the part of each client in the model: its change of θ is clipped to norm
+            `clip`, and noise is added to their sum; ε is then about clients, not rows. See
+            `federated.privacy`.
+        deadline: seconds that clients have for a round. The update of one that is late is dropped,
+            and the client takes part again later; None waits.
+        num_workers: Ray actors that hold the clients; 0 holds them in this process and never starts
+            Ray. A client that names its node has its actor there. It does not change the result.
         seed: of the choice of clients.
 
     Examples:
@@ -54,6 +62,9 @@ class FederationConfig(Config):
     personal: tuple[str, ...] = ()
     secure_sum: bool = False
     secure_threshold: float = Field(default=0.67, gt=0.5, le=1.0)
+    privacy: PrivacyConfig | None = None
+    deadline: float | None = Field(default=None, gt=0.0)
+    num_workers: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -61,6 +72,8 @@ class FederationConfig(Config):
         strategy = get_strategy(self.strategy, self.strategy_options)
         if self.secure_sum:
             self._check_hidden(strategy)
+        if self.privacy is not None:
+            self._check_private(strategy)
         for place, part in enumerate(self.personal):
             if part not in PARTS:
                 raise unknown_name_error("part of θ", part, PARTS, field=f"personal.{place}")
@@ -97,6 +110,44 @@ class FederationConfig(Config):
                 value=self.largest_change,
                 fix="Leave it out, or leave out secure_sum.",
             )
+
+    def _check_private(self, strategy: Strategy) -> None:
+        """Refuse what the account of clients does not cover."""
+        assert self.privacy is not None
+        said = "not possible with privacy of clients"
+        if strategy.sees_updates or strategy.local().control:
+            raise ConfigError(
+                f"{said}: the account knows one noisy mean of models a round",
+                field="strategy",
+                value=self.strategy,
+                fix="Take fedavg, fedavgm, fedprox or an adaptive one.",
+            )
+        if self.privacy.clip == "none":
+            raise ConfigError(
+                f"{said} without clipping", field="privacy.clip", value="none",
+                fix="Set clip = 1.0, the largest norm of a client's change of θ.",
+            )  # fmt: skip
+        for field, usual in (("fewest_updates", 1), ("largest_change", None)):
+            if getattr(self, field) != usual:
+                raise ConfigError(
+                    f"{said}: whether a round counts would depend on single clients",
+                    field=field,
+                    value=getattr(self, field),
+                    fix="Leave it out; privacy.clip limits each change.",
+                )
+        if self.secure_sum and self.privacy.sampling == "poisson":
+            raise ConfigError(
+                f"{said}: a secure sum needs a fixed number of clients, and Poisson sampling may "
+                "draw too few",
+                field="privacy.sampling",
+                value="poisson",
+                fix='Set sampling = "shuffle", which claims no amplification by sampling.',
+            )
+
+    def recipe(self) -> Table:
+        """The fields that decide the result; rounds count apart, since a run may get more."""
+        where = {"rounds", "deadline", "num_workers"}
+        return {name: value for name, value in self.to_dict().items() if name not in where}
 
     def hidden_threshold(self, n_asked: int) -> int:
         """How many clients of a round must stay for its secure sum."""

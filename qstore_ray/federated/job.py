@@ -1,4 +1,4 @@
-"""A federation as a job file: one dataset, divided among clients, trained in this process."""
+"""A federation as a job file: one dataset, divided among clients."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.partitions import PartitionConfig
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.train.config import TrainerConfig
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.train.config import ClusterConfig, TrainerConfig
 
 if TYPE_CHECKING:
-    from qstore_ray.federated.trainer import FederatedResult
+    from qstore_ray.federated.result import FederatedResult
     from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.types import FloatArray
 
@@ -40,6 +41,8 @@ class FederatedJob(Config):
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
     federation: FederationConfig = FederationConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    track: TrackConfig = TrackConfig()
 
 
 def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> FederatedResult:
@@ -55,8 +58,9 @@ def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> Fed
     dataset = DatasetLoader.load(job.dataset)
     test = ClientRows.of(dataset, "test") if "test" in dataset.plans else None
     trainer = FederatedTrainer(
-        job.model, job.trainer, job.federation, name=job.name, storage=job.storage
-    )
+        job.model, job.trainer, job.federation, name=job.name, storage=job.storage,
+        cluster=job.cluster, track=job.track, tables={"partition": job.partition},
+    )  # fmt: skip
     return trainer.fit(divide(dataset, job.partition), test=test, existing=existing)
 
 

@@ -1,70 +1,69 @@
-"""`FederatedTrainer`: all rounds of a federation, in this process.
+"""`FederatedTrainer`: all rounds of a federation, with clients in this process or in Ray actors.
 
     federation = FederationConfig(rounds=20)
     trainer = FederatedTrainer(ModelConfig(n_qubits=4), TrainerConfig(), federation)
     result = trainer.fit(divide(dataset, PartitionConfig(kind="dirichlet")))
 
-The run folder has a checkpoint after each round: the server's model, its strategy, and what each
-client remembers, in one file. So a run that is killed at any moment resumes with the same bits.
+Everything is checked before anything is written, also by the clients on their rows. Then the run
+folder is opened and `rounds.py` takes the rounds. `fit` runs in the driver process, which is the
+federation's server.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from qstore_ray.config import dump_toml
+from qstore_ray.config import Config, dump_toml
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import RunError, UsageError
-from qstore_ray.federated.checks import check_federation
-from qstore_ray.federated.client import LocalClient, personal_mask
+from qstore_ray.federated.checks import check_settings
+from qstore_ray.federated.client import personal_mask
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.rows import ClientRows, check_regression, shard_table
-from qstore_ray.federated.server import (
-    Client,
-    FederationState,
-    RoundRecord,
-    first_state,
-    run_round,
+from qstore_ray.federated.ending import FederationEnding, epsilons_of, scores_of, statement_of
+from qstore_ray.federated.hosts.sites import ClientSite
+from qstore_ray.federated.longer import check_longer_federation
+from qstore_ray.federated.opening import (
+    GivenClient,
+    OpenedFederation,
+    Opening,
+    check_resumed,
+    common_source,
+    data_fingerprint,
+    give_secret,
+    given_clients,
+    rows_of,
 )
+from qstore_ray.federated.privacy.clients import ClientPrivacy
+from qstore_ray.federated.result import FederatedResult
+from qstore_ray.federated.rounds import KEY_DIGEST, FederationRounds
+from qstore_ray.federated.rows import ClientRows, shard_table
+from qstore_ray.federated.server import FederationState, first_state
 from qstore_ray.federated.strategies import get_strategy
-from qstore_ray.learn import step as blocks
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.model import QuantumModel, build_model
-from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.learn.privacy.noise import NoiseKey
+from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.checks import as_config
-from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run.checkpoint import latest_checkpoint, prune_checkpoints, write_checkpoint
-from qstore_ray.train.run.run_folder import Existing, RunFolder, open_run_folder
+from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.finish import interrupted_error
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.privacy.key import forget_key, open_key
+from qstore_ray.train.ray.interrupt import outlast_signal, stop_on_signal
+from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.run_folder import Existing, RunFolder, check_run, open_run_folder
+from qstore_ray.train.run.same_run import ClientEntry
+from qstore_ray.train.run.writing import read_run_record
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray, IntArray, Table
+    from qstore_ray.types import AnyArray, IntArray, Table
 
-
-@dataclass(frozen=True)
-class FederatedResult:
-    """What `fit` returns.
-
-    Attributes:
-        model: the function that was trained. theta: the server's parameters (P,).
-        personal: the parameters (P,) of each client that has some of its own, by its id.
-        history: one record a round of this attempt. shards: rows of each class, by client.
-        metrics: `test_loss` and `test_accuracy`, if test rows were given.
-        run_dir: the run folder.
-    """
-
-    model: QuantumModel
-    theta: FloatArray
-    personal: Mapping[str, FloatArray]
-    history: list[RoundRecord] = field(repr=False)
-    shards: Mapping[str, IntArray] = field(repr=False)
-    metrics: Mapping[str, float]
-    run_dir: Path
+Joining: TypeAlias = Callable[[int], Mapping[str, ClientRows | Dataset | ClientSite]]
+"""Called before each round with its number: the clients that join, by their ids."""
 
 
 class FederatedTrainer:
@@ -73,6 +72,10 @@ class FederatedTrainer:
     Args:
         trainer: how each client trains: its `epochs` are not used, `federation.local_epochs` are.
         name: of the run; its folder is `<storage>/<name>`.
+        cluster: where Ray runs, for `federation.num_workers` > 0; `cpus_per_worker` and
+            `max_failures` are of the clients' actors.
+        track: which trackers are fed, and whether there are figures and a report.
+        tables: further tables of the run's config.toml, such as where its clients come from.
 
     Examples:
         federation = FederationConfig(rounds=10, strategy="scaffold")
@@ -88,177 +91,220 @@ class FederatedTrainer:
         *,
         name: str = "federation",
         storage: str | Path = "runs",
+        cluster: ClusterConfig | None = None,
+        track: TrackConfig | None = None,
+        tables: Mapping[str, Config] | None = None,
     ) -> None:
         self.model = as_config(model, ModelConfig, "model")
         self.trainer = as_config(trainer, TrainerConfig, "trainer")
         self.federation = as_config(federation, FederationConfig, "federation")
-        self.name, self.storage = name, storage
+        self.cluster = as_config(cluster, ClusterConfig, "cluster")
+        self.track = as_config(track, TrackConfig, "track")
+        self.name, self.storage, self.tables = name, storage, dict(tables or {})
 
     def fit(
         self,
-        clients: Mapping[str, ClientRows | Dataset],
+        clients: Mapping[str, ClientRows | Dataset | ClientSite],
         *,
         test: ClientRows | Dataset | None = None,
         existing: Existing = "error",
+        join: Joining | None = None,
     ) -> FederatedResult:
         """Train all rounds.
 
         Args:
-            clients: their rows, by id; of a dataset its train split.
+            clients: their rows, by id (of a dataset its train split), or where they are.
             test: rows that the server's model is scored on at the end; of a dataset its test split.
-            existing: as `QuantumTrainer.fit`.
+            existing: as `QuantumTrainer.fit`; a finished run continues with more
+                `federation.rounds`. A run that is resumed has the clients that it had, and more
+                may join.
+            join: clients that join between rounds.
 
         Raises:
             UsageError, DataError: what does not fit; nothing was written.
+            InterruptedRunError: stopped by Ctrl-C, after the round under way.
             RunError: too many rounds in a row had too few sound updates.
         """
-        rows = _rows_by_id(clients)
-        check_federation(self.trainer, self.federation, rows)
-        some = rows[min(rows)]
-        model = build_model(
-            self.model,
-            n_features=some.x.shape[1],
-            n_classes=len(some.classes) or None,
-            task=some.task,
-            n_targets=some.n_targets,
-        )
-        if model.loss.goal == "regression":
-            check_regression(some, self.trainer.target_scaling)
-        recipe = self._recipe(rows)
-        folder = open_run_folder(
-            self.storage, self.name, recipe=recipe, data_fingerprint=_fingerprint(rows),
-            config_toml=dump_toml(recipe), existing=existing,
+        began = time.monotonic()
+        given = given_clients(clients)
+        check_settings(self.trainer, self.federation)
+        check_run(self.storage, self.name, existing=existing, epochs=self.federation.rounds)
+        opening = Opening(self.model, self.trainer, self.federation, self.cluster)
+        with self._session():
+            opened = opening.open(given)
+            try:
+                return self._run(opening, opened, given, test, existing, join, began)
+            finally:
+                opened.fleet.close()
+
+    def _session(self) -> AbstractContextManager[None]:
+        """Ray with room for the actors; does nothing without actors."""
+        if not self.federation.num_workers:
+            return nullcontext()
+        from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
+
+        return ray_session(self.cluster, self.federation.num_workers)
+
+    def _run(
+        self,
+        opening: Opening,
+        opened: OpenedFederation,
+        given: dict[str, GivenClient],
+        test: ClientRows | Dataset | None,
+        existing: Existing,
+        join: Joining | None,
+        began: float,
+    ) -> FederatedResult:
+        folder = self._folder(opened, given, existing)
+        source = test if isinstance(test, Dataset) else common_source(given)
+        ending = FederationEnding(
+            folder, self.track, self._tables(given), source,
+            resumed=existing == "resume", began=began,
         )  # fmt: skip
-        status = "failed"
-        try:
-            history, state = self._train(folder, model, rows)
-            metrics = {} if test is None else self._scores(model, state.theta, _rows_of(test))
-            status = "finished"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        finally:
-            folder.set_status(status)
-            folder.close()
-        mask = personal_mask(model, self.federation.personal)
+        stop = threading.Event()
+        with ending.taken():
+            rounds, state, key = self._prepared(folder, opened, given)
+
+            def add(number: int) -> None:
+                new = {} if join is None else given_clients(join(number))
+                new = {name: each for name, each in new.items() if name not in opened.facts}
+                if new:
+                    opening.add(opened, new)
+                    given.update(new)
+                    if key is not None:
+                        give_secret(opened.fleet, new, key.secret)
+                    _record_clients(folder, opened, number)
+
+            try:
+                with stop_on_signal(stop):
+                    state, is_whole = rounds.run(state, stop, add)
+            except KeyboardInterrupt as exc:
+                raise interrupted_error(folder) from exc
+            if not is_whole:
+                raise interrupted_error(folder, stop=stop)
+            result = self._result(folder, opened, given, rounds, state, test)
+            ending.finish(result)
+            if key is not None:
+                forget_key(folder.path)
+            outlast_signal()
+        return result
+
+    def _folder(
+        self, opened: OpenedFederation, given: Mapping[str, GivenClient], existing: Existing
+    ) -> RunFolder:
+        """The run folder, locked until it is closed."""
+        digest, entries = data_fingerprint(given, opened.facts), _entries(opened, 0)
+        path = check_run(self.storage, self.name, existing=existing, epochs=self.federation.rounds)
+        if existing == "resume":
+            record = read_run_record(path)
+            known = check_resumed(record, opened.facts)
+            entries = {**entries, **known}
+            digest = record["fingerprints"]["data"]
+            check_longer_federation(self.trainer, self.federation, path)
+        recipe = self._recipe(opened)
+        return open_run_folder(
+            self.storage, self.name, recipe=recipe, data_fingerprint=digest,
+            config_toml=dump_toml({k: v.to_dict() for k, v in self._tables(given).items()}),
+            existing=existing, about={"clients": entries},
+        )  # fmt: skip
+
+    def _prepared(
+        self, folder: RunFolder, opened: OpenedFederation, given: Mapping[str, GivenClient]
+    ) -> tuple[FederationRounds, FederationState, NoiseKey | None]:
+        """The rounds of this attempt, the state that it begins with, and the key of its noise."""
+        saved, _ = latest_checkpoint(folder.checkpoints)
+        arrays: Mapping[str, AnyArray] = {} if saved is None else saved.arrays
+        key = self._key(folder, arrays)
+        private, spent = None, {}
+        if key is not None:
+            spent[KEY_DIGEST] = np.frombuffer(key.digest, np.uint8)
+            give_secret(opened.fleet, given, key.secret)
+            if self.federation.privacy is not None:
+                private = ClientPrivacy(self.federation, key)
+                spent |= private.init()
+        strategy = get_strategy(self.federation.strategy, self.federation.strategy_options)
+        state = first_state(strategy, opened.model.initial(self.trainer.seed), spent)
+        if saved is not None:
+            state = FederationState.from_arrays(arrays, state)
+            if key is not None:
+                state = state.with_key(KEY_DIGEST, spent[KEY_DIGEST])
+        table = _table(given)
+        facts: Table = {
+            "parameters": opened.model.n_parameters,
+            "shards": {name: counts.tolist() for name, counts in table.items()},
+            "class_names": [str(label) for label in opened.facts[min(opened.facts)].classes],
+        }
+        rounds = FederationRounds(
+            folder, opened.fleet, self.federation, opened.described,
+            kept=self.trainer.checkpoints_kept, private=private, key=key, facts=facts,
+        )  # fmt: skip
+        return rounds, state, key
+
+    def _key(self, folder: RunFolder, arrays: Mapping[str, AnyArray]) -> NoiseKey | None:
+        """What all noise of the server, and of clients whose rows it has, is drawn from."""
+        asked = self.federation.privacy
+        if asked is None and self.trainer.privacy is None:
+            return None
+        if asked is not None and asked.noise == "seeded":
+            return NoiseKey.for_tests(self.federation.seed)
+        return open_key(folder.path, arrays)
+
+    def _result(
+        self,
+        folder: RunFolder,
+        opened: OpenedFederation,
+        given: Mapping[str, GivenClient],
+        rounds: FederationRounds,
+        state: FederationState,
+        test: ClientRows | Dataset | None,
+    ) -> FederatedResult:
+        saved, _ = latest_checkpoint(folder.checkpoints)
+        assert saved is not None, "a checkpoint was written after the last round"
+        model = TrainedModel.load(saved.path)
+        mask = personal_mask(opened.model, self.federation.personal)
         personal = {}
         for client, memory in state.clients.items():
-            if mask.any():
+            if mask.any() and "personal" in memory:  # others keep theirs sealed
                 personal[client] = state.theta.copy()
                 personal[client][mask] = memory["personal"]
+        metrics = {} if test is None else scores_of(self.trainer, opened, state, rows_of(test))
+        epsilons = {} if self.trainer.privacy is None else epsilons_of(opened, state)
+        statement = statement_of(rounds, state, len(opened.facts))
+        if statement is not None and statement.epsilon is not None:
+            metrics["epsilon"] = statement.epsilon
         return FederatedResult(
-            model, state.theta, personal, history, shard_table(rows), metrics, folder.path
-        )
-
-    def _train(
-        self, folder: RunFolder, model: QuantumModel, rows: Mapping[str, ClientRows]
-    ) -> tuple[list[RoundRecord], FederationState]:
-        backend = self.trainer.open_backend()
-        clients: dict[str, Client] = {
-            name: LocalClient(name, model, self.trainer, self.federation, own, backend)
-            for name, own in rows.items()
-        }
-        strategy = get_strategy(self.federation.strategy, self.federation.strategy_options)
-        state = first_state(strategy, model.initial(self.trainer.seed))
-        saved, _ = latest_checkpoint(folder.checkpoints)
-        if saved is not None:
-            state = FederationState.from_arrays(saved.arrays, state, list(rows))
-        history = []
-        with MetricsFile(folder.metrics) as metrics:
-            metrics.trim(state.round)
-            metrics.append(
-                {"event": "start", "generation": folder.generation,
-                 "epochs": self.federation.rounds, "parameters": model.n_parameters,
-                 "resumed_from_epoch": state.round, "resumed_from_step": state.round}
-            )  # fmt: skip
-            while state.round < self.federation.rounds:
-                state, record = run_round(state, clients, strategy, self.federation)
-                history.append(record)
-                _write_record(metrics, record)
-                self._commit(folder, state, list(rows))
-                self._check_progress(state, record)
-            metrics.append({"event": "end", "status": "finished"})
-        return history, state
-
-    def _commit(self, folder: RunFolder, state: FederationState, ids: list[str]) -> None:
-        """Write the state after a round; what it replaces is deleted afterwards."""
-        manifest = {"fingerprints": folder.record["fingerprints"], "epoch": state.round}
-        write_checkpoint(
-            folder.checkpoints, state.round, state.to_arrays(ids),
-            {**manifest, "generation": folder.generation},  # type: ignore[typeddict-item]  # of two parts
+            model, personal, rounds.history, _table(given), metrics, folder.path, statement,
+            epsilons,
         )  # fmt: skip
-        prune_checkpoints(folder.checkpoints, self.trainer.checkpoints_kept)
 
-    def _check_progress(self, state: FederationState, record: RoundRecord) -> None:
-        if state.failed >= self.federation.failed_rounds:
-            reasons = "; ".join(f"{name}: {why}" for name, why in record.excluded.items())
-            raise RunError(
-                f"{state.failed} rounds in a row had too few sound updates ({reasons})",
-                field="federation.fewest_updates",
-                value=self.federation.fewest_updates,
-                fix="Continue with existing='resume' when the clients answer again.",
-            )
-
-    def _scores(self, model: QuantumModel, theta: FloatArray, rows: ClientRows) -> dict[str, float]:
-        backend = self.trainer.open_backend()
-        found = blocks.evaluate(model, theta, rows.x, rows.y, backend)
-        loss, count, correct = found.sum(axis=0)
-        scores = {"test_loss": float(loss / count)}
-        if model.loss.classification:
-            scores["test_accuracy"] = float(correct / count)
-        return scores
-
-    def _recipe(self, rows: Mapping[str, ClientRows]) -> Table:
-        trainer = self.trainer.recipe(regression=not rows[min(rows)].classes)
+    def _recipe(self, opened: OpenedFederation) -> Table:
+        """What decides the result: a resumed run must have it in common."""
+        some = opened.facts[min(opened.facts)]
+        trainer = self.trainer.recipe(regression=not some.classes)
         del trainer["epochs"]  # the rounds count
+        federation = {**self.federation.recipe(), "rounds": self.federation.rounds}
+        return {"model": self.model.to_dict(), "trainer": trainer, "federation": federation}
+
+    def _tables(self, given: Mapping[str, GivenClient]) -> dict[str, Config]:
+        """What the run's config.toml has."""
+        source = common_source(given)
+        dataset: dict[str, Config] = {} if source is None else {"dataset": source.config}
         return {
-            "model": self.model.to_dict(),
-            "trainer": trainer,
-            "federation": self.federation.to_dict(),
-        }
+            **dataset, **self.tables, "model": self.model, "trainer": self.trainer,
+            "federation": self.federation, "cluster": self.cluster, "track": self.track,
+        }  # fmt: skip
 
 
-def _rows_of(given: Any, split: str = "test") -> ClientRows:
-    if isinstance(given, ClientRows):
-        return given
-    if isinstance(given, Dataset):
-        return ClientRows.of(given, split)
-    raise UsageError(
-        "the rows of a client are a Dataset or ClientRows",
-        field="clients",
-        value=type(given).__name__,
-        fix="Make them by DatasetLoader.load(config), or by divide(dataset, partition).",
-    )
+def _table(given: Mapping[str, GivenClient]) -> dict[str, IntArray]:
+    """Rows of each class, of the clients whose rows the server has."""
+    return shard_table({n: each for n, each in given.items() if isinstance(each, ClientRows)})
 
 
-def _rows_by_id(clients: Any) -> dict[str, ClientRows]:
-    if not isinstance(clients, Mapping):
-        raise UsageError(
-            "clients are a table from their ids to their rows",
-            field="clients",
-            value=type(clients).__name__,
-            fix='Write {"north": dataset_a, "south": dataset_b}.',
-        )
-    return {str(name): _rows_of(clients[name], "train") for name in sorted(clients)}
+def _entries(opened: OpenedFederation, number: int) -> dict[str, ClientEntry]:
+    return {name: {"digest": facts.digest, "round": number} for name, facts in opened.facts.items()}
 
 
-def _fingerprint(rows: Mapping[str, ClientRows]) -> str:
-    digest = hashlib.sha256()
-    for name, own in sorted(rows.items()):
-        digest.update(repr((name, own.x.shape, own.y.shape, own.classes)).encode())
-        digest.update(np.ascontiguousarray(own.x).tobytes())
-        digest.update(np.ascontiguousarray(own.y).tobytes())
-    return digest.hexdigest()
-
-
-def _write_record(metrics: MetricsFile, record: RoundRecord) -> None:
-    for client, why in record.excluded.items():
-        metrics.append(
-            {"event": "warning", "message": f"round {record.round}: {client} is excluded: {why}"}
-        )
-    loss = {"train_loss": record.loss} if record.used else {}
-    done = record.round + 1
-    metrics.append(
-        {"event": "epoch", "epoch": record.round, "step": done, **loss, "change": record.change,
-         "clients": len(record.used)}
-    )  # fmt: skip
+def _record_clients(folder: RunFolder, opened: OpenedFederation, number: int) -> None:
+    """Record who is in the run from now on, before they take part."""
+    entries = {**_entries(opened, number), **folder.record["clients"]}
+    folder.set_status("running", clients=entries)

@@ -3,6 +3,7 @@
 agreement   X25519, then HKDF with SHA-256, which names the sum and the purpose
 masks       AES-256 in counter mode: 13 ms for a million numbers
 messages    AES-256-GCM, bound to sender, receiver and sum
+memory      AES-256-SIV: what a client lets a server keep; the same bytes seal to the same bytes
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from qstore_ray.errors import RunError
+from qstore_ray.errors import CheckpointError, RunError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -78,3 +79,30 @@ def opened(key: bytes, message: bytes, about: bytes) -> bytes:
             "a message between clients was changed on its way", field="secure_sum",
             fix="Repeat the round; its sum is given up.",
         ) from exc  # fmt: skip
+
+
+def derived_key(secret: bytes, purpose: str, length: int = 32) -> bytes:
+    """A key for one purpose; it gives away neither the secret nor the keys of other purposes."""
+    info = b"qstore_ray " + purpose.encode()
+    return HKDF(hashes.SHA256(), length, salt=None, info=info).derive(secret)
+
+
+def sealed_memory(secret: bytes, message: bytes, about: str) -> bytes:
+    """A message that only the holder of the secret reads, and nobody changes, always the same."""
+    return AESSIV(derived_key(secret, "memory", 64)).encrypt(message, [about.encode()])
+
+
+def opened_memory(secret: bytes, message: bytes, about: str) -> bytes:
+    """What was sealed about the same.
+
+    Raises:
+        CheckpointError: it was changed, or sealed with another secret or about something else.
+    """
+    try:
+        return AESSIV(derived_key(secret, "memory", 64)).decrypt(message, [about.encode()])
+    except (InvalidTag, ValueError) as exc:
+        raise CheckpointError(
+            "what this client remembers was sealed with another key, for another run, or changed",
+            field="key_file",
+            fix="Put the key back that the run began with, or start again with existing='replace'.",
+        ) from exc

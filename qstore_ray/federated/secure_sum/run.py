@@ -1,13 +1,14 @@
-"""A secure sum in one process: every message is made, sealed and opened as between machines.
+"""The server's loop of a secure sum, over members that may be anywhere.
 
-It shows that the sum is right, what it costs, and what happens when clients leave. It cannot show
-that a server learns nothing, since here one process holds everything.
+`collected_sum` asks members by messages alone. `secure_sum` has all of them in this process: it
+shows that the sum is right, what it costs, and what happens when clients leave. It cannot show that
+a server learns nothing, since there one process holds everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.federated.secure_sum.collector import SumCollector
@@ -16,6 +17,13 @@ from qstore_ray.federated.secure_sum.member import SumMember
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
+
+MESSAGES: Final = ("keys", "shares", "masked", "unmask")
+"""What a member is asked, in order."""
+
+AskMembers: TypeAlias = Callable[[str, Mapping[int, tuple[Any, ...]]], Mapping[int, Any]]
+"""Asks members, by their numbers, for message `keys`, `shares`, `masked` or `unmask`; the answers
+of those that answered."""
 
 
 def check_threshold(threshold: int, n_clients: int) -> None:
@@ -32,6 +40,37 @@ def check_threshold(threshold: int, n_clients: int) -> None:
             value=threshold,
             fix=f"Take {max(2, 2 * n_clients // 3 + 1)}.",
         )
+
+
+def collected_sum(
+    ask: AskMembers, numbers: Iterable[int], session: bytes, threshold: int, length: int
+) -> tuple[FloatArray, frozenset[int]]:
+    """The sum (P,) of the vectors of all members that sent theirs, and their numbers.
+
+    A member that does not answer, or sends no masked vector, has left.
+
+    Args:
+        numbers: of the members, from 1. session: names this sum, never reused.
+        threshold: t; fewer members than that at any message give the sum up. length: P.
+
+    Raises:
+        RunError: too few members stayed.
+    """
+    server = SumCollector(session, threshold, length)
+    for number, published in ask(
+        "keys", {number: (number, session, threshold) for number in numbers}
+    ).items():
+        server.add_keys(number, published)
+    keys = server.all_keys()
+    sealed = ask("shares", dict.fromkeys(keys, (keys,)))
+    for number, messages in sealed.items():
+        server.add_shares(number, messages)
+    shares = {number: (server.shares_for(number),) for number in sealed}
+    for number, vector in ask("masked", shares).items():
+        server.add_input(number, vector)
+    stayed = server.stayed()
+    total = server.total(ask("unmask", dict.fromkeys(sorted(stayed), (stayed,))))
+    return total, stayed
 
 
 def secure_sum(
@@ -55,26 +94,23 @@ def secure_sum(
     """
     check_threshold(threshold, len(vectors))
     names = dict(enumerate(sorted(vectors), start=1))
-    session, length = new_secret(), len(next(iter(vectors.values())))
-    members = {number: SumMember(number, session, threshold) for number in names}
-    server = SumCollector(session, threshold, length)
+    members: dict[int, SumMember] = {}
 
-    def there(message: int, among: Mapping[int, object]) -> list[int]:
-        if leaves is None:
-            return list(among)
-        return [number for number in among if not leaves(names[number], message)]
+    def ask(message: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        place = MESSAGES.index(message)
+        answers: dict[int, Any] = {}
+        for number, given in arguments.items():
+            if leaves is not None and leaves(names[number], place):
+                continue
+            if message == "keys":
+                members[number] = SumMember(*given)
+                answers[number] = members[number].keys()
+            elif message == "masked":
+                answers[number] = members[number].masked(vectors[names[number]], *given)
+            else:
+                answers[number] = getattr(members[number], message)(*given)
+        return answers
 
-    for number in there(0, members):
-        server.add_keys(number, members[number].keys())
-    keys = server.all_keys()
-    sealed = {number: members[number].shares(keys) for number in there(1, keys)}
-    for number, messages in sealed.items():
-        server.add_shares(number, messages)
-    shares = {number: server.shares_for(number) for number in sealed}
-    for number in there(2, shares):
-        vector = vectors[names[number]]
-        server.add_input(number, members[number].masked(vector, shares[number]))
-    stayed = server.stayed()
-    asked = there(3, dict.fromkeys(sorted(stayed)))
-    total = server.total({number: members[number].unmask(stayed) for number in asked})
+    length = len(next(iter(vectors.values())))
+    total, stayed = collected_sum(ask, names, new_secret(), threshold, length)
     return total, tuple(names[number] for number in sorted(stayed))

@@ -35,6 +35,7 @@ class PrivacyStatement(BaseModel):
         releases: noisy sums that were taken, over which the accountant composes.
         ended_early: whether the run ended because the next step would have spent too much.
         outside: what the claim is not about.
+        unit: what one of is protected: a row, or a client of a federation, which `rows` counts.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -53,6 +54,7 @@ class PrivacyStatement(BaseModel):
     accountant: str
     ended_early: bool
     outside: list[str]
+    unit: str = "row"
 
 
 def statement_text(said: PrivacyStatement) -> str:

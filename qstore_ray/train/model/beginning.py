@@ -84,7 +84,13 @@ def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginnin
     return Beginning(theta, facts)
 
 
-def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_dir: Path) -> None:
+def check_longer(
+    config: TrainerConfig,
+    epochs: int,
+    steps_per_epoch: int,
+    run_dir: Path,
+    field: str = "trainer.epochs",
+) -> None:
     """Raise if a run of `epochs` epochs cannot continue to those of `config` with the result of
     a run that had that many from the start.
 
@@ -99,7 +105,7 @@ def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_d
     if laid_out[0] != laid_out[1]:
         raise RunExistsError(
             f"the schedule {config.schedule!r} of this run was laid out for its {epochs} epochs",
-            field="trainer.epochs",
+            field=field,
             value=config.epochs,
             fix=f"{new_run} A schedule such as constant, step or plateau can be made longer.",
         )
@@ -107,7 +113,7 @@ def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_d
     if found is not None and int(found.arrays.get("ended", 0)):
         raise RunExistsError(
             "a callback has ended this run, which more epochs do not change",
-            field="trainer.epochs",
+            field=field,
             value=config.epochs,
             fix=new_run,
         )

@@ -249,13 +249,14 @@ def _privacy(facts: RunFacts) -> str:
     said = facts.privacy
     if said is None:
         return ""
-    clip = "none" if said.clip is None else f"norm {said.clip:g} for each row's gradient"
+    what = "row's gradient" if said.unit == "row" else f"{said.unit}'s change of θ"
+    clip = "none" if said.clip is None else f"norm {said.clip:g} for each {what}"
     known = {
         "claim": statement_text(said),
         "neighbours": said.neighbours,
         "noise": f"standard deviation {said.noise_multiplier:.4g} times the clipping norm",
         "clipping": clip,
-        "sampling": f"{said.sampling}; rate {said.sample_rate:.4g} of {said.rows:,} rows",
+        "sampling": f"{said.sampling}; rate {said.sample_rate:.4g} of {said.rows:,} {said.unit}s",
         "account": f"{said.accountant}, over {said.releases:,} noisy sums",
         "outside the claim": "; ".join(said.outside),
     }

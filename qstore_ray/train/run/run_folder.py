@@ -39,6 +39,7 @@ from qstore_ray.train.run.same_run import (
     changed_versions,
     check_same,
     epochs_of,
+    length_field,
     versions,
 )
 from qstore_ray.train.run.writing import (
@@ -223,7 +224,8 @@ def _checked(
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "existing='resume' continues it, "
         if status == "finished":
-            more = f"More than its {had} trainer.epochs continue it, with existing='resume'"
+            field = length_field(record)
+            more = f"More than its {had} {field} continue it, with existing='resume'"
             go_on = f"{more}{_unless_laid_out(record)}; " if had else ""
         raise RunExistsError(
             f"a run of this name {way}",

@@ -23,7 +23,10 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
 from qstore_ray.types import ReadOnlyTable, Table
 
-_CIRCUIT, _EPOCHS, _STREAM = "model.circuit", "trainer.epochs", "dataset.stream"
+_CIRCUIT, _STREAM = "model.circuit", "dataset.stream"
+_LENGTHS = ("trainer.epochs", "federation.rounds")
+"""What says how long a run is: one of them, which may grow."""
+
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
@@ -37,6 +40,13 @@ _VERSIONED = ("qstore-ray", "numpy", "qiskit", "ray")
 
 InitFrom = TypedDict("InitFrom", {"from": str, "step": int, "sha256": str})
 """Where the parameters came from that a run began with, and their digest."""
+
+
+class ClientEntry(TypedDict):
+    """A client of a federation: the digest of its rows, and the round that it joined in."""
+
+    digest: str
+    round: int
 
 
 class RunDescription(TypedDict, total=False):
@@ -55,6 +65,7 @@ class RunDescription(TypedDict, total=False):
     missing: dict[str, str]
     verdict: str
     fallbacks: list[FallbackStep]
+    clients: dict[str, ClientEntry]
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def check_same(earlier: RunDescription, now: MadeOf, earlier_toml: str = "") -> 
     changes = {
         field: change
         for field, change in differences({**known, **before}, after).items()
-        if not (field == _EPOCHS and _may_differ(earlier, *change))
+        if not (field in _LENGTHS and _may_differ(earlier, *change))
     }
     if now.data_fingerprint is None:
         changes = _dataset_changes(now, earlier_toml) | changes
@@ -261,9 +272,19 @@ def _first_difference(before: str, now: str) -> str:
 
 
 def epochs_of(record: RunDescription) -> int | None:
-    """The number of epochs that the run of this record was to have; None if it is unknown."""
-    epochs = record.get("recipe", {}).get("trainer", {}).get("epochs")
-    return epochs if isinstance(epochs, int) else None
+    """The number of epochs that the run of this record was to have; None if it is unknown.
+
+    Of a federation it is the number of rounds.
+    """
+    recipe = _flat(record.get("recipe", {}))
+    known = [recipe[name] for name in _LENGTHS if isinstance(recipe.get(name), int)]
+    return known[0] if known else None
+
+
+def length_field(record: RunDescription) -> str:
+    """The field that says how long the run of this record was to be."""
+    recipe = _flat(record.get("recipe", {}))
+    return next((name for name in _LENGTHS if name in recipe), _LENGTHS[0])
 
 
 def _may_differ(earlier: RunDescription, before: Any, now: Any) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qstore_ray.federated.server import RoundTask
+from qstore_ray.federated.fleet import LocalFleet
+from qstore_ray.federated.hosts.member import RoundMember, RoundTask
 from qstore_ray.federated.strategies.base import ClientUpdate
 
 P, CLIENTS = 5, 10
@@ -45,3 +46,8 @@ def quadratics(seed: int = 0, **options: Any) -> tuple[dict[str, QuadraticClient
         clients[f"c{number}"] = QuadraticClient(f"c{number}", a, b, **options)
         total, pulled = total + a, pulled + a @ b
     return clients, np.linalg.solve(total, pulled)
+
+
+def fleet(clients: Mapping[str, Any]) -> LocalFleet:
+    """Clients that train, as a server reaches them."""
+    return LocalFleet({name: RoundMember(name, client) for name, client in clients.items()})

@@ -30,6 +30,9 @@ learning_rate = 0.2
 rounds = 3
 strategy_options = {{weights = "uniform"}}
 secure_sum = true
+[track]
+mlflow = false
+figures = false
 """
 
 

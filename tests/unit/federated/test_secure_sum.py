@@ -21,7 +21,7 @@ from qstore_ray.federated.secure_sum.run import secure_sum
 from qstore_ray.federated.secure_sum.shamir import combine, split
 from qstore_ray.federated.server import first_state, run_round
 from qstore_ray.federated.strategies import get_strategy
-from tests.unit.federated.quadratics import P, quadratics
+from tests.unit.federated.quadratics import P, fleet, quadratics
 
 
 def _vectors(count: int, length: int = 50, seed: int = 0) -> dict[str, np.ndarray]:
@@ -259,7 +259,7 @@ def test_a_federation_with_secure_sums_ends_where_one_without_does(strategy):
         found = get_strategy(strategy, options)
         state = first_state(found, np.ones(P))
         for _ in range(5):
-            state, record = run_round(state, clients, found, config)
+            state, record = run_round(state, fleet(clients), found, config)
         ends.append((state.theta, record.loss))
     np.testing.assert_allclose(ends[1][0], ends[0][0], atol=1e-10)
     assert ends[1][1] == pytest.approx(ends[0][1], abs=1e-10)
@@ -277,7 +277,7 @@ def test_a_round_below_the_threshold_changes_nothing():
     strategy = get_strategy("fedavg", {"weights": "uniform"})
     config = FederationConfig(secure_sum=True, strategy_options={"weights": "uniform"})
     assert config.hidden_threshold(10) == 7
-    state, record = run_round(first_state(strategy, np.ones(P)), clients, strategy, config)
+    state, record = run_round(first_state(strategy, np.ones(P)), fleet(clients), strategy, config)
     assert record.used == ()
     assert state.theta.tolist() == [1.0] * P
 

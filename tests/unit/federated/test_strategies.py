@@ -11,7 +11,7 @@ from qstore_ray.federated.server import first_state, run_round
 from qstore_ray.federated.strategies import STRATEGIES, get_strategy
 from qstore_ray.federated.strategies.base import ClientUpdate, mean_model
 from qstore_ray.federated.strategies.robust import bulyan_selection, krum_scores
-from tests.unit.federated.quadratics import P, quadratics
+from tests.unit.federated.quadratics import P, fleet, quadratics
 
 
 def _away(strategy: str, rounds: int, options=None, **more) -> float:
@@ -24,7 +24,7 @@ def _away(strategy: str, rounds: int, options=None, **more) -> float:
     found = get_strategy(strategy, config.strategy_options)
     state = first_state(found, np.zeros(P))
     for _ in range(rounds):
-        state, record = run_round(state, clients, found, config)
+        state, record = run_round(state, fleet(clients), found, config)
         assert record.excluded == {}
     return float(np.linalg.norm(state.theta - optimum) / np.linalg.norm(optimum))
 

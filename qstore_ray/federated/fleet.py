@@ -1,0 +1,125 @@
+"""The clients as the server reaches them: all are asked by messages, wherever they live.
+
+    LocalFleet   in this process, one after another
+    RayFleet     in Ray actors (`federated.ray`), which answer the same messages in the same way
+
+A message is a name and its arguments; the answer of a client that failed, was late or is gone is a
+`ClientFault`, so a round continues without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from qstore_ray.errors import QStoreError
+
+Answer: TypeAlias = Any
+"""What a client answers to a message, which depends on the message, or a `ClientFault`."""
+
+AnyClient: TypeAlias = Any
+"""A client as a fleet takes it: a `HostedClient`, or what its actor makes one from."""
+
+
+@dataclass(frozen=True)
+class ClientFault:
+    """Why a client gave no answer.
+
+    Attributes:
+        reason: for the record of the round.
+        error: what it raised; None if it sent none, or is a client that keeps its errors.
+    """
+
+    reason: str
+    error: QStoreError | None = None
+
+
+class HostedClient(Protocol):
+    """A client where its rows are."""
+
+    def ask(self, message: str, arguments: tuple[Any, ...]) -> Any:
+        """Its answer.
+
+        Raises:
+            QStoreError: it has none.
+        """
+        ...
+
+    def fault(self, error: QStoreError) -> ClientFault:
+        """What it reports of an error."""
+        ...
+
+
+class Fleet(Protocol):
+    """All clients of a federation. Used in the server's process."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all clients, sorted."""
+        ...
+
+    def ask(
+        self, message: str, arguments: Mapping[str, tuple[Any, ...]], seconds: float | None = None
+    ) -> dict[str, Answer]:
+        """What each client answers, by its id, sorted; a `ClientFault` if it does not.
+
+        Args:
+            arguments: of each client that is asked.
+            seconds: an answer that comes later is dropped; None waits.
+        """
+        ...
+
+    def add(self, clients: Mapping[str, AnyClient]) -> None:
+        """More clients."""
+        ...
+
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
+
+def late_fault(seconds: float) -> ClientFault:
+    """The fault of a client that did not answer within the deadline."""
+    return ClientFault(f"it was late: no update after {seconds:g} s")
+
+
+def answer_of(client: HostedClient, message: str, arguments: tuple[Any, ...]) -> Any:
+    """What a client answers, or its fault. Runs where the client lives."""
+    try:
+        return client.ask(message, arguments)
+    except QStoreError as exc:
+        return client.fault(exc)
+
+
+class LocalFleet:
+    """Clients in this process. They are asked one after another, sorted by id."""
+
+    def __init__(self, clients: Mapping[str, HostedClient]) -> None:
+        self._clients = dict(clients)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """See `Fleet`."""
+        return tuple(sorted(self._clients))
+
+    def ask(
+        self, message: str, arguments: Mapping[str, tuple[Any, ...]], seconds: float | None = None
+    ) -> dict[str, Answer]:
+        """See `Fleet`; after the deadline the others are not asked any more."""
+        began, answers = time.monotonic(), {}
+        for client in sorted(arguments):
+            is_over = seconds is not None and time.monotonic() - began > seconds
+            if not is_over:
+                answers[client] = answer_of(self._clients[client], message, arguments[client])
+            if seconds is not None and time.monotonic() - began > seconds:
+                answers[client] = late_fault(seconds)
+        return answers
+
+    def add(self, clients: Mapping[str, HostedClient]) -> None:
+        """See `Fleet`."""
+        self._clients |= clients
+
+    def close(self) -> None:
+        """See `Fleet`; there is nothing to end."""
