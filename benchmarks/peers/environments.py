@@ -52,7 +52,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     ),
     # Accountants of differential privacy. Its pin attrs<24 does not join our lock.
     "dp-accounting": ("dp-accounting==0.6.0",),
-    # Flower, with what a client of ours imports; its simulations pin an older Ray than ours.
+    # Flower, with what a client of ours imports. Its simulations pin an older Ray than ours.
     "flower": (
         "flwr[simulation]==1.42.0",
         "numpy==2.4.6",
