@@ -19,7 +19,7 @@ from flwr.serverapp.strategy import FedAvg, FedProx
 from flwr.simulation import run_simulation
 
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.flower import client_app, initial_arrays, theta_of
+from qstore_ray.federated.flower.client import client_app, initial_arrays, theta_of
 from qstore_ray.federated.rows import ClientRows
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.train.config import TrainerConfig

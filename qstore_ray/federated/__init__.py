@@ -10,6 +10,7 @@ server makes the next model from theirs. The server is a loop of pure policies.
     checks        what refuses or excludes a client, before a run and in a round
     client        the training of one client in one round
     server        one round: it is committed as a whole, or not at all
+    flower/       the same client under Flower's server
     job           a federation as a job file
     trainer       all rounds, in this process, with checkpoints
 

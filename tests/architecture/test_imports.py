@@ -19,7 +19,7 @@ ALLOWED = {
     "cryptography": ("qstore_ray.federated.secure_sum.crypto",),
     "datasets": ("qstore_ray.data.sources",),
     "fastapi": ("qstore_ray.data.service", "qstore_ray.serve.app"),
-    "flwr": ("qstore_ray.federated.flower",),
+    "flwr": ("qstore_ray.federated.flower.client",),
     "fsspec": ("qstore_ray.data.files.files",),
     "h5py": ("qstore_ray.data.sources",),
     "hypothesis": ("qstore_ray.testing",),

@@ -29,7 +29,7 @@ ROUNDS, EPOCHS = 3, 2
 )
 def test_without_flower_the_adapter_says_what_to_install():
     with pytest.raises(MissingDependencyError, match="flwr, which is not installed") as caught:
-        importlib.import_module("qstore_ray.federated.flower")
+        importlib.import_module("qstore_ray.federated.flower.client")
     assert "environment of its own" in caught.value.fix
 
 

@@ -1,6 +1,6 @@
 """A client of ours for Flower: its server and its strategies, our model and our steps.
 
-    from qstore_ray.federated.flower import client_app, initial_arrays
+    from qstore_ray.federated.flower.client import client_app, initial_arrays
 
     app = client_app(rows_of_this_node, ModelConfig(n_qubits=4), TrainerConfig(optimizer="sgd"))
 
@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from qstore_ray.errors import MissingDependencyError, UsageError
+from qstore_ray.errors import ConfigError, MissingDependencyError, UsageError
 from qstore_ray.federated.checks import check_federation
 from qstore_ray.federated.client import LocalClient
 from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.rows import ClientRows, check_regression
-from qstore_ray.federated.server import RoundTask
 from qstore_ray.federated.strategies.base import LocalRule
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.config import ModelConfig
@@ -72,13 +72,20 @@ def client_app(
         federation: of which `rounds`, `local_epochs`, `local_state` and `personal` are followed.
 
     Raises:
+        ConfigError: a private training.
         QStoreError: in the client, as `FederatedTrainer.fit`; Flower's server gets the reason.
     """
+    if trainer.privacy is not None:
+        raise ConfigError(
+            "the account of a client's rows is kept by our own server",
+            field="trainer.privacy",
+            fix="Leave it out, and wrap Flower's strategy in one of its own for privacy.",
+        )
     app = ClientApp()
 
     def train(message: Message, context: Context) -> Message:
         own = rows(context)
-        check_federation(trainer, federation, {str(context.node_id): own})
+        check_federation(trainer, federation, {str(context.node_id): own.facts()})
         built = _built(model, trainer, own)
         theta, config = _theta(message, built), message.content.config_records.get("config", {})
         rule = LocalRule(proximal=float(config.get("proximal-mu", 0.0)))
@@ -129,10 +136,10 @@ def _built(model: ModelConfig, trainer: TrainerConfig | None, rows: ClientRows) 
         n_features=rows.x.shape[1],
         n_classes=len(rows.classes) or None,
         task=rows.task,
-        n_targets=rows.n_targets,
+        n_targets=rows.facts().n_targets,
     )
     if trainer is not None and built.loss.goal == "regression":
-        check_regression(rows, trainer.target_scaling)
+        check_regression(rows.facts(), trainer.target_scaling)
     return built
 
 
@@ -149,7 +156,7 @@ def _theta(message: Message, model: QuantumModel) -> FloatArray:
             f"the server's model is not one of {model.n_parameters} numbers called {_MODEL!r}",
             field=_MODEL,
             value=[str(name) for name in arrays] or found.shape,
-            fix="Begin with qstore_ray.federated.flower.initial_arrays(model, rows).",
+            fix="Begin with qstore_ray.federated.flower.client.initial_arrays(model, rows).",
         )
     return found
 
