@@ -66,11 +66,29 @@ def clip_rows(gradients: FloatArray, limit: float) -> FloatArray:
         norms = np.sqrt(np.einsum("bp,bp->b", gradients, gradients))
     for row in np.flatnonzero(~((norms > 1e-150) & (norms < 1e150))):
         norms[row] = global_norm(gradients[row])  # also where squares overflow or vanish
-    norms *= 1.0 + 1e-12
-    factors = np.ones(len(gradients))
+    factors = _factors(norms, limit)
     with np.errstate(invalid="ignore"):  # of rows that are not finite
-        np.divide(limit, norms, out=factors, where=norms > limit)
         return gradients * factors[:, None]
+
+
+def clip_factors(squares: FloatArray, limit: float) -> FloatArray:
+    """What `clip_rows` multiplies rows by whose squared norms these are, of any shape.
+
+    A row whose square overflows is left out as a whole. Those that are not finite are not scaled.
+
+    Args:
+        limit: the largest norm, far above the smallest numbers.
+    """
+    with np.errstate(invalid="ignore"):
+        return _factors(np.sqrt(squares), limit)
+
+
+def _factors(norms: FloatArray, limit: float) -> FloatArray:
+    norms = norms * (1.0 + 1e-12)
+    factors = np.ones(norms.shape)
+    with np.errstate(invalid="ignore"):
+        np.divide(limit, norms, out=factors, where=norms > limit)
+    return factors
 
 
 def check_unclipped(optimizer: str, **limits: float | None) -> None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, Pullback
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.learn.clipping import clip_rows
+from qstore_ray.learn.clipping import clip_factors, clip_rows
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
 from qstore_ray.learn.layers import Tape, fill_dense
 from qstore_ray.learn.model import Parts, QuantumModel
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BLOCK = 16
 """Rows of a block: a multiple of the engine's tile, small enough that few workers idle."""
+
+_SMALLEST_CLIP = 1e-100  # below it squares of norms lose digits that matter
 
 EXTRA = 3
 """Columns behind the gradient: loss, count, correct."""
@@ -88,25 +90,28 @@ def value_and_grad(
     targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
     values, slopes = model.loss.value_and_grad(outputs, targets)
     slopes = slopes * weight[..., None]
-    each = () if clip is None else (BLOCK,)  # gradients of single rows, to be clipped
-    gradient = np.zeros((len(x) // BLOCK, *each, model.n_parameters))
-    found = model.split(gradient)  # views, filled part by part
-    slopes = _through_head(model, parts, found, hidden, after, slopes)
-    gradients = pullback(slopes.reshape(len(x), -1))
-    if clip is None:
-        found.circuit[:] = gradients.params
+    if clip is not None and model.pre is None and model.post is None and clip > _SMALLEST_CLIP:
+        gradient = _clipped(model, parts, hidden, slopes, pullback, angles, clip)
     else:
-        _fill(found.circuit, _by_block(gradients.params))
-    by_angle = gradients.rows
-    if parts.input_scale is not None and found.input_scale is not None:
-        # The angle is scale · encoded angle, so its derivative by the scale is the encoded angle.
-        _fill(found.input_scale, _by_block(by_angle * angles))
-        by_angle = by_angle * parts.input_scale
-    if model.pre is not None and parts.pre is not None and found.pre is not None:
-        by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
-        model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
-    if clip is not None:
-        gradient = _by_block(clip_rows(gradient.reshape(len(x), -1), clip)).sum(axis=1)
+        each = () if clip is None else (BLOCK,)  # gradients of single rows, to be clipped
+        gradient = np.zeros((len(x) // BLOCK, *each, model.n_parameters))
+        found = model.split(gradient)  # views, filled part by part
+        slopes = _through_head(model, parts, found, hidden, after, slopes)
+        gradients = pullback(slopes.reshape(len(x), -1))
+        if clip is None:
+            found.circuit[:] = gradients.params
+        else:
+            _fill(found.circuit, _by_block(gradients.params))
+        by_angle = gradients.rows
+        if parts.input_scale is not None and found.input_scale is not None:
+            # The angle is scale · encoded angle: its derivative by the scale is the encoded angle.
+            _fill(found.input_scale, _by_block(by_angle * angles))
+            by_angle = by_angle * parts.input_scale
+        if model.pre is not None and parts.pre is not None and found.pre is not None:
+            by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
+            model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
+        if clip is not None:
+            gradient = _by_block(clip_rows(gradient.reshape(len(x), -1), clip)).sum(axis=1)
     scores = _scores(model, outputs, targets, values, there, weight, there)
     return np.concatenate([gradient, scores], axis=1)
 
@@ -262,6 +267,47 @@ def _through_head(
     if model.post is not None and parts.post is not None and found.post is not None:
         slopes = model.post.pullback(parts.post, tape, slopes, found.post)
     return slopes
+
+
+def _clipped(
+    model: QuantumModel,
+    parts: Parts,
+    hidden: FloatArray,
+    slopes: FloatArray,
+    pullback: Pullback,
+    angles: FloatArray,
+    limit: float,
+) -> FloatArray:
+    """Σ over each block of the clipped gradients of its rows (blocks, P), without layers.
+
+    The gradient of a row by the head is an outer product h ⊗ s, whose norm is ‖h‖·‖s‖ (Goodfellow
+    2015, arXiv:1510.01799), so it is never written out: the clipped rows are summed by the head's
+    own product, with s scaled down.
+    """
+    gradient = np.zeros((len(slopes), model.n_parameters))
+    found, inner = model.split(gradient), slopes
+    squares = np.zeros(slopes.shape[:2])
+    if parts.weights is not None:
+        squares += (_squares(hidden) + 1.0) * _squares(slopes)
+        inner = slopes @ parts.weights.T
+    gradients = pullback(inner.reshape(len(angles), -1))
+    rows = [(found.circuit, _by_block(gradients.params))]
+    if found.input_scale is not None:
+        rows.append((found.input_scale, _by_block(gradients.rows * angles)))
+    for _, each in rows:
+        squares += _squares(each)
+    factors = clip_factors(squares, limit)
+    for filled, each in rows:
+        filled[:] = (factors[:, None, :] @ each)[:, 0]
+    if found.weights is not None and found.bias is not None:
+        fill_dense(found.weights, found.bias, hidden, slopes * factors[..., None])
+    return gradient
+
+
+def _squares(rows: FloatArray) -> FloatArray:
+    """‖row‖² of rows (blocks, 16, n): (blocks, 16)."""
+    found: FloatArray = np.einsum("brn,brn->br", rows, rows)
+    return found
 
 
 def _fill(gradient: FloatArray, rows: FloatArray) -> None:

@@ -71,8 +71,8 @@ class NoiseKey:
         pairs = words.reshape(_DRAWS, 2, -1) >> np.uint64(11)  # 53 bits each
         radius = np.sqrt(-2.0 * np.log((pairs[:, 0] + 1.0) * _TWO_53))  # of numbers in (0, 1]
         angle = (2.0 * math.pi * _TWO_53) * pairs[:, 1]
-        found = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        summed: FloatArray = found.sum(axis=0)[:size] / math.sqrt(_DRAWS)
+        sums = ((radius * of(angle)).sum(axis=0) for of in (np.cos, np.sin))
+        summed: FloatArray = np.concatenate(tuple(sums))[:size] / math.sqrt(_DRAWS)
         return summed
 
     def joined(self, step: int, n_rows: int, sample_rate: float) -> IntArray:

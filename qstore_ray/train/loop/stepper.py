@@ -147,9 +147,7 @@ class Stepper:
         averager, at = self._averager, state.theta
         began = 0.0 if averager is None else averager.leaves(state, self._objective)
         clip = None if self._private is None else self._private.clip
-        found = [
-            self._objective.gradient(at, part, clip) for part in rows.split(self._config.batch_size)
-        ]
+        found = [self._objective.gradient(at, part, clip) for part in rows.split(self._size(rows))]
         if averager is not None:
             state = averager.met(state, self._objective, began)
         sums = blocks.added([blocks.total(part) for part in found])
@@ -159,6 +157,17 @@ class Stepper:
         else:
             gradient, seen = self._private.release(sums, state.step), seen[:0]  # none without noise
         return state, self._followed(state, sums, gradient, seen, learning_rate)
+
+    def _size(self, rows: RowSelection) -> int:
+        """Rows whose gradients are computed at a time.
+
+        A Poisson batch has a few more or fewer than were asked for; those are no batch of their
+        own, which would cost as much as the others.
+        """
+        if self._private is None:
+            return self._config.batch_size
+        share = -(-rows.count // (self._config.accumulate * blocks.BLOCK)) * blocks.BLOCK
+        return max(self._config.batch_size, share)
 
     def _alone(self, state: TrainState, rows: RowSelection, learning_rate: float) -> _Moved:
         """A step of this worker along the gradient over its own part of the batch.
