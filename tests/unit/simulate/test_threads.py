@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -110,3 +113,21 @@ def test_threads_that_share_amplitudes_share_their_memory():
     states = state_bytes("native", WIDE, 4, "complex128")
     assert states == state_bytes("native", WIDE, 1, "complex128")
     assert states < loaded.scratch_bytes < 1.2 * states
+
+
+def test_a_process_that_was_forked_off_has_threads_of_its_own():
+    template = TEMPLATES["real turns"]
+    here = _sweep(template, 2)
+    child = os.fork()
+    if child == 0:
+        same = all(map(np.array_equal, here, _sweep(template, 2)))
+        os._exit(7 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_sweeps_side_by_side_have_threads_of_their_own():
+    template = TEMPLATES["real turns"]
+    here = _sweep(template, 1)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: _sweep(template, 3), range(8)):
+            assert all(map(np.array_equal, here, found))

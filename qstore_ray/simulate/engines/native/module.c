@@ -195,7 +195,7 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     s.n = n, s.n_order = n_order, s.stop = stop, s.block = block;
     s.tiles = tiles, s.together = together, s.next = &next;
     Py_BEGIN_ALLOW_THREADS
-    if (threads > 1) team = team_open((int)threads);
+    if (threads > 1) team = team_borrow((int)threads);
     if (threads == 1 || team) {
         s.team = splits ? team : NULL;
         all = (Shared){s, kernels, back, on_line(size[0]), memory + before};
@@ -204,7 +204,7 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
         else run_tiles(&all, 0, 0);
         failed = 0;
     }
-    if (team) team_close(team);
+    if (team) team_return(team);
     Py_END_ALLOW_THREADS
     if (failed) PyErr_SetString(PyExc_RuntimeError, "the threads of a sweep cannot be started");
 end:

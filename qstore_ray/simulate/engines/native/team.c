@@ -3,6 +3,7 @@
 
    Whoever waits looks for some microseconds, then sleeps. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "team.h"
@@ -17,7 +18,6 @@ enum { LOOKS = 1000 };
 typedef struct {
     Team *team;
     int number;
-    pthread_t thread;
 } Member;
 
 struct Team {
@@ -25,12 +25,17 @@ struct Team {
     void *context;
     int64_t pieces;
     _Atomic int64_t next;             /* the first piece that nobody has taken */
-    atomic_int round, is_open, inside, ended;
-    int started;
+    atomic_int round, is_open, inside;
+    int size;
+    Team *other;                      /* in the list of those that nobody uses */
     pthread_mutex_t mutex;
     pthread_cond_t begins, ends;
     Member members[];
 };
+
+static pthread_mutex_t idle_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t at_fork = PTHREAD_ONCE_INIT;
+static Team *idle;
 
 static void take(Team *team, int member) {
     int64_t piece;
@@ -47,17 +52,10 @@ static void wait_for_round(Team *team, int seen) {
     pthread_mutex_unlock(&team->mutex);
 }
 
-static void announce(Team *team) {
-    pthread_mutex_lock(&team->mutex);
-    atomic_fetch_add(&team->round, 1);
-    pthread_cond_broadcast(&team->begins);
-    pthread_mutex_unlock(&team->mutex);
-}
-
 static void *serve(void *argument) {
     const Member *self = argument;
     Team *team = self->team;
-    for (int seen = 0; !atomic_load(&team->ended);) {
+    for (int seen = 0;;) {
         wait_for_round(team, seen);
         seen = atomic_load(&team->round);
         /* First inside, then a look at whether it is open: the caller closes, then looks inside. */
@@ -72,23 +70,59 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-Team *team_open(int size) {
+/* Start a thread that no signal is sent to: Python's main thread is to get them. */
+static int start(Member *member) {
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&thread, &attributes, serve, member);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return failed;
+}
+
+static Team *open_team(int size) {
     Team *team = calloc(1, sizeof(Team) + (size_t)size * sizeof(Member));
     if (!team) return NULL;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->begins, NULL);
     pthread_cond_init(&team->ends, NULL);
+    team->size = size;
     for (int k = 1; k < size; k++) {
-        Member *member = team->members + team->started;
-        member->team = team;
-        member->number = k;
-        if (pthread_create(&member->thread, NULL, serve, member)) {
-            team_close(team);
-            return NULL;
-        }
-        team->started++;
+        team->members[k] = (Member){team, k};
+        if (start(team->members + k)) return NULL; /* those that began wait for ever, asleep */
     }
     return team;
+}
+
+/* In a process that was forked off: the threads of its parent are not there. */
+static void forget(void) {
+    idle = NULL;
+    pthread_mutex_init(&idle_mutex, NULL);
+}
+
+static void forget_at_fork(void) { pthread_atfork(NULL, NULL, forget); }
+
+Team *team_borrow(int size) {
+    pthread_once(&at_fork, forget_at_fork);
+    pthread_mutex_lock(&idle_mutex);
+    Team **found = &idle;
+    while (*found && (*found)->size != size) found = &(*found)->other;
+    Team *team = *found;
+    if (team) *found = team->other;
+    pthread_mutex_unlock(&idle_mutex);
+    return team ? team : open_team(size);
+}
+
+void team_return(Team *team) {
+    pthread_mutex_lock(&idle_mutex);
+    team->other = idle;
+    idle = team;
+    pthread_mutex_unlock(&idle_mutex);
 }
 
 void team_share(Team *team, int64_t pieces, TeamWork work, void *context) {
@@ -97,7 +131,10 @@ void team_share(Team *team, int64_t pieces, TeamWork work, void *context) {
     team->pieces = pieces;
     atomic_store(&team->next, 0);
     atomic_store(&team->is_open, 1);
-    announce(team);
+    pthread_mutex_lock(&team->mutex);
+    atomic_fetch_add(&team->round, 1);
+    pthread_cond_broadcast(&team->begins);
+    pthread_mutex_unlock(&team->mutex);
     take(team, 0);
     atomic_store(&team->is_open, 0);
     for (int k = 0; k < LOOKS; k++) {
@@ -107,14 +144,4 @@ void team_share(Team *team, int64_t pieces, TeamWork work, void *context) {
     pthread_mutex_lock(&team->mutex);
     while (atomic_load(&team->inside)) pthread_cond_wait(&team->ends, &team->mutex);
     pthread_mutex_unlock(&team->mutex);
-}
-
-void team_close(Team *team) {
-    atomic_store(&team->ended, 1);
-    announce(team);
-    for (int k = 0; k < team->started; k++) pthread_join(team->members[k].thread, NULL);
-    pthread_cond_destroy(&team->begins);
-    pthread_cond_destroy(&team->ends);
-    pthread_mutex_destroy(&team->mutex);
-    free(team);
 }

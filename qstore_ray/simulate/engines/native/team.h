@@ -1,5 +1,5 @@
-/* Threads of one call: they begin with it, share pieces of work, and end with it. So a process that
-   was forked off has none missing, and nothing waits between calls. */
+/* Threads that share the work of one call. They sleep between calls, and are borrowed by whoever
+   sweeps; a process that was forked off begins with none. */
 #ifndef QSTORE_TEAM_H
 #define QSTORE_TEAM_H
 
@@ -11,11 +11,11 @@ typedef struct Team Team;
 typedef void (*TeamWork)(void *context, int64_t piece, int member);
 
 /* A team of `size` members with the caller, or NULL if the threads cannot be started. */
-Team *team_open(int size);
+Team *team_borrow(int size);
 
 /* Run the pieces 0 to `pieces` − 1, each by whoever is free; all are done at the return. */
 void team_share(Team *team, int64_t pieces, TeamWork work, void *context);
 
-void team_close(Team *team);
+void team_return(Team *team);
 
 #endif
