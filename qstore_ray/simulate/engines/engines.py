@@ -35,6 +35,8 @@ Precision = Literal["complex128", "complex64"]
 
 WIDE = 12
 """Qubits from which a vector register holds amplitudes of one row instead of several rows."""
+SPLIT = 18
+"""Qubits from which the native engine's threads share the amplitudes of one row, not the rows."""
 TABLE_BYTES = 256 * 2**20
 """Tables of phases that all rows share are kept up to this size, the others made again."""
 
@@ -177,8 +179,9 @@ def state_bytes(name: str, n_qubits: int, threads: int, precision: Precision) ->
     that the rows share come on top, at most `TABLE_BYTES` of them.
     """
     amplitude = 16 if precision == "complex128" else 8
-    rows = open_engine(name).rows_at_once(n_qubits)
-    return int(2**n_qubits) * (2 * amplitude + 8) * rows * threads
+    together = name == "native" and n_qubits >= SPLIT
+    rows = open_engine(name).rows_at_once(n_qubits) * (1 if together else threads)
+    return int(2**n_qubits) * (2 * amplitude + 8) * rows
 
 
 def describe(name: str) -> str:

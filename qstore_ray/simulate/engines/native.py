@@ -3,13 +3,14 @@
 `forward` returns the values (N, O) and a `NativeTape`; `reverse` takes the tape and a cotangent
 (N, O) to gradients. The tape keeps the final states while they fit in `KEPT_BYTES`; otherwise
 `reverse` computes each tile's state again. So memory stays bounded at any N and any depth: two
-states and one real field a thread, and the phase tables that all threads share.
+states and one real field a thread, and the phase tables that all threads share. From `SPLIT` qubits
+on the threads share the amplitudes of one row, and so two states and a field.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - function
     draw_errors,
     unbind_signed,
 )
-from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
+from qstore_ray.simulate.engines.threads import CACHE_LINE, scratch
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray, IntArray
@@ -35,12 +36,16 @@ KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
 CHUNK_BYTES = 8 * 2**20
 """States that are asked for are computed about this many bytes at a time."""
+SHARED_BYTES = 2**20
+"""A sweep that moves fewer bytes takes less time than to begin a thread."""
 LOADED = 1024
 """Programs that stay loaded. A wide circuit is hundreds of small ones, all used in every step."""
 
 
 class Loaded(NamedTuple):
-    """A program ready for the kernels: its arrays (kept alive) and the sizes of what they need."""
+    """A program ready for the kernels: its arrays (kept alive), the sizes of what they need, and
+    whether threads share a row's amplitudes.
+    """
 
     header: AnyArray
     passes: IntArray
@@ -52,6 +57,7 @@ class Loaded(NamedTuple):
     shared_bytes: int
     state_bytes: int
     tile_rows: int
+    splits: int
 
 
 @dataclass(slots=True)
@@ -166,10 +172,7 @@ def _forward(
     tape = NativeTape(program, k, memory, kept, rows, params, amplitudes, observables)
     values = np.empty((n, program.n_observables))
 
-    alone = threads == 1 or tiles <= 1
-    if not alone:  # parameters are bound once, before the threads begin
-        _sweep(tape, 0, 0, kept=kept, bind=True, values=values)
-    over_tiles(partial(_sweep, tape, kept=kept, bind=alone, values=values), tiles, threads)
+    _sweep(tape, kept=kept, bind=True, values=values, threads=threads)
     return values, tape
 
 
@@ -197,12 +200,10 @@ def reverse(
     stop, wanted = aim(program, rows_gradient)
     kept, tape.kept = tape.kept, False
 
-    sweep = partial(
-        _sweep, tape, kept=kept, bind=False, values=cotangent,
+    _sweep(
+        tape, kept=kept, bind=False, values=cotangent, threads=threads,
         back=_Back(stop, wanted, gradients, amplitudes, weighted),
     )  # fmt: skip
-    together = 1 if weighted is None else BLOCK // tape.loaded.tile_rows
-    over_tiles(sweep, _tiles(tape.loaded, n), threads, together)
     return SlotGradients(gradients, amplitudes)
 
 
@@ -263,15 +264,14 @@ _FORWARD = _Back()
 
 def _sweep(
     tape: NativeTape,
-    first: int,
-    last: int,
     *,
     kept: bool,
     bind: bool,
     values: FloatArray,
+    threads: int,
     back: _Back = _FORWARD,
 ) -> None:
-    """Run the kernels on tiles `first` to `last`: forward into `values`, or back from them.
+    """Run the kernels on all rows: forward into `values`, or back from them.
 
     Args:
         kept: the tape's memory takes the final states, or has them.
@@ -279,11 +279,18 @@ def _sweep(
         back: of a reverse sweep, whose `values` are the cotangent.
     """
     k = tape.loaded
+    tiles = _tiles(k, len(tape.rows))
+    # The density matrices of a block are added up by one thread, in the order of its tiles.
+    together = 1 if back.weighted is None else BLOCK // k.tile_rows
+    if tiles * k.state_bytes * len(k.passes) < SHARED_BYTES:
+        threads = 1
+    if not k.splits:
+        threads = max(1, min(threads, -(-tiles // together)))
+    room = scratch(k.scratch_bytes * (1 if k.splits else threads))
     _kernels.sweep(
-        k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
-        last, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
-        scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
-        tape.observables, back.weighted,
+        k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, threads,
+        together, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
+        room, values, back.wanted, back.gradients, back.amplitudes, tape.observables, back.weighted,
     )  # fmt: skip
 
 

@@ -296,7 +296,7 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
     loaded = native.load(program)
     with pytest.raises(ValueError, match="too short"):
         _kernels.sweep(
-            0, 0, 0, 1, 0, 4, loaded.n_order, 0, 1, 0, 16, loaded.header,
+            0, 0, 0, 1, 0, 4, loaded.n_order, 1, 1, 0, 16, loaded.header,
             np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 0)), np.zeros(1), None,
             np.empty(loaded.scratch_bytes, np.uint8), np.empty(7), None, None, None, None,
             None,
@@ -306,7 +306,7 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
     loaded = native.load(cut.head)
     with pytest.raises(ValueError, match="observables of the kept qubits"):
         _kernels.sweep(
-            0, 0, 0, 1, 0, 4, loaded.n_order, 0, 1, 0, 16, loaded.header,
+            0, 0, 0, 1, 0, 4, loaded.n_order, 1, 1, 0, 16, loaded.header,
             np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 8)), np.zeros(99), None,
             np.empty(loaded.scratch_bytes, np.uint8), np.empty(32), None, None, None, None,
             None,

@@ -36,45 +36,69 @@ INLINE void NAME(sincos)(D x, D *sine, D *cosine) {
     }
 }
 
-/* v_k ← Σ_j (−1)^|j∧k| v_j over all amplitudes, two or three bits a pass. */
-static void NAME(walsh_hadamard)(D *v, int n_qubits) {
-    const size_t count = (size_t)1 << (n_qubits - LANE_BITS);
+typedef struct { D *v; size_t step; } NAME(Butterflies);
+
+/* The bits within a vector, at once. */
+static void NAME(transform_lanes)(const void *own, size_t first, size_t last, int piece) {
 #if LANE_BITS > 0
-    D signs[LANE_BITS];
+    D *v = ((const NAME(Butterflies) *)own)->v, signs[LANE_BITS];
     for (int bit = 0; bit < LANE_BITS; bit++) signs[bit] = lane_signs(1u << bit);
-    for (size_t u = 0; u < count; u++) {
+    for (size_t u = first; u < last; u++) {
         D a = v[u];
         UNROLL for (int bit = 0; bit < LANE_BITS; bit++) a = signs[bit] * a + PERMUTE_D(a, 1u << bit);
         v[u] = a;
     }
 #endif
-    size_t step = 1;
-    for (; step * 8 <= count; step *= 8) {
-        for (size_t base = 0; base < count; base += 8 * step) {
-            for (size_t u = base; u < base + step; u++) {
-                D a[8];
-                UNROLL for (int b = 0; b < 8; b++) a[b] = v[u + b * step];
-                UNROLL for (int q = 0; q < 3; q++) {
-                    UNROLL for (int b = 0; b < 8; b++) {
-                        if (b >> q & 1) continue;
-                        D x = a[b], y = a[b | 1 << q];
-                        a[b] = x + y;
-                        a[b | 1 << q] = x - y;
-                    }
+}
+
+/* Three bits, of vectors `step` apart: groups of eight vectors, in runs that lie side by side. */
+static void NAME(transform_three)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Butterflies) *w = own;
+    D *v = w->v;
+    const size_t step = w->step;
+    for (size_t group = first; group < last;) {
+        const size_t within = group & (step - 1), base = 8 * (group - within) + within;
+        const size_t run = step - within < last - group ? step - within : last - group;
+        for (size_t u = base; u < base + run; u++) {
+            D a[8];
+            UNROLL for (int b = 0; b < 8; b++) a[b] = v[u + b * step];
+            UNROLL for (int q = 0; q < 3; q++) {
+                UNROLL for (int b = 0; b < 8; b++) {
+                    if (b >> q & 1) continue;
+                    D x = a[b], y = a[b | 1 << q];
+                    a[b] = x + y;
+                    a[b | 1 << q] = x - y;
                 }
-                UNROLL for (int b = 0; b < 8; b++) v[u + b * step] = a[b];
             }
+            UNROLL for (int b = 0; b < 8; b++) v[u + b * step] = a[b];
         }
+        group += run;
     }
-    for (; step < count; step *= 2) {
-        for (size_t base = 0; base < count; base += 2 * step) {
-            for (size_t u = base; u < base + step; u++) {
-                D x = v[u], y = v[u + step];
-                v[u] = x + y;
-                v[u + step] = x - y;
-            }
+}
+
+static void NAME(transform_one)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Butterflies) *w = own;
+    D *v = w->v;
+    const size_t step = w->step;
+    for (size_t group = first; group < last;) {
+        const size_t within = group & (step - 1), base = 2 * (group - within) + within;
+        const size_t run = step - within < last - group ? step - within : last - group;
+        for (size_t u = base; u < base + run; u++) {
+            D x = v[u], y = v[u + step];
+            v[u] = x + y;
+            v[u + step] = x - y;
         }
+        group += run;
     }
+}
+
+/* v_k ← Σ_j (−1)^|j∧k| v_j over all amplitudes, two or three bits a pass. */
+static void NAME(walsh_hadamard)(const Tile *tile, D *v) {
+    const size_t count = tile->count;
+    NAME(Butterflies) own = {.v = v, .step = 1};
+    if (LANE_BITS > 0) NAME(each)(tile, count, NAME(transform_lanes), &own);
+    for (; own.step * 8 <= count; own.step *= 8) NAME(each)(tile, count / 8, NAME(transform_three), &own);
+    for (; own.step < count; own.step *= 2) NAME(each)(tile, count / 2, NAME(transform_one), &own);
 }
 
 /* Entry k of a field: a number for each lane's row, or the same in all lanes. */

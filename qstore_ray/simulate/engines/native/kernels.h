@@ -144,19 +144,24 @@ typedef struct {
     uint32_t directions[3];           /* of the rotations within a vector */
     const uint32_t *base_vectors;
     const REAL *cosines, *sines;      /* phases that follow, or NULL */
-    D *overlaps;                      /* (6) */
 } NAME(Turn);
 #define Turn NAME(Turn)
 
 /* Bases in the order of a Gray code: one exclusive or from each to the next. */
+INLINE uint32_t NAME(base_at)(const uint32_t *vectors, uint32_t o) {
+    uint32_t base = 0;
+    for (uint32_t gray = o ^ o >> 1; gray; gray &= gray - 1) base ^= vectors[__builtin_ctz(gray)];
+    return base;
+}
 #define NEXT_BASE(turn, base, o) \
     if ((o) + 1 < (uint32_t)1 << (turn)->bases) base ^= (turn)->base_vectors[__builtin_ctz((o) + 1)]
 
-/* ψ ← turns ψ, for R rotations: 2^R vectors at a time go through registers. */
-INLINE void NAME(turn_forward)(const Turn *turn, REAL *psi, const int R, const int general,
-                               const int permuted) {
-    uint32_t base = 0;
-    for (uint32_t o = 0; o < (uint32_t)1 << turn->bases; o++) {
+/* ψ ← turns ψ at the bases `first` to `last` − 1, for R rotations: 2^R vectors at a time go through
+   registers. */
+INLINE void NAME(turn_forward)(const Turn *turn, REAL *psi, uint32_t first, uint32_t last, const int R,
+                               const int general, const int permuted) {
+    uint32_t base = NAME(base_at)(turn->base_vectors, first);
+    for (uint32_t o = first; o < last; o++) {
         Block s;
         NAME(load)(&s, psi, base, turn->offsets, R, permuted);
         NAME(rotate_within)(&s, turn->p + 3, turn->t + 3, turn->directions, turn->within, R, 0);
@@ -186,7 +191,8 @@ INLINE void NAME(add_overlaps)(const Block *l, const Block *s, D *overlaps, cons
     }
 }
 
-INLINE void NAME(add_overlaps_within)(const Block *l, const Block *s, const Turn *turn, const int R) {
+INLINE void NAME(add_overlaps_within)(const Block *l, const Block *s, const Turn *turn, D *overlaps,
+                                      const int R) {
 #if LANE_BITS > 0
     for (int step = 0; step < turn->within; step++) {
         V sum = {};
@@ -194,16 +200,16 @@ INLINE void NAME(add_overlaps_within)(const Block *l, const Block *s, const Turn
             sum += l->re[b] * PERMUTE(s->re[b], turn->directions[step]);
             sum += l->im[b] * PERMUTE(s->im[b], turn->directions[step]);
         }
-        turn->overlaps[3 + step] += TO_D(sum);
+        overlaps[3 + step] += TO_D(sum);
     }
 #endif
 }
 
-/* Undo the turns on ψ and λ, adding up the overlaps. */
-INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, const int R,
-                            const int general, const int permuted) {
-    uint32_t base = 0;
-    for (uint32_t o = 0; o < (uint32_t)1 << turn->bases; o++) {
+/* Undo the turns on ψ and λ at some of the bases, adding up the overlaps (6). */
+INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, D *overlaps, uint32_t first,
+                            uint32_t last, const int R, const int general, const int permuted) {
+    uint32_t base = NAME(base_at)(turn->base_vectors, first);
+    for (uint32_t o = first; o < last; o++) {
         Block l, s;
         NAME(load)(&l, lambda, base, turn->offsets, R, permuted);
         NAME(rotate_within)(&l, turn->p + 3, turn->t + 3, turn->directions, turn->within, R, 1);
@@ -214,8 +220,8 @@ INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, const int
         NAME(rotate)(&s, turn->p, turn->t, R, general, 1);
         NAME(store)(&s, psi, base, turn->offsets, R, permuted);
         if (turn->wanted) {
-            NAME(add_overlaps)(&l, &s, turn->overlaps, R);
-            NAME(add_overlaps_within)(&l, &s, turn, R);
+            NAME(add_overlaps)(&l, &s, overlaps, R);
+            NAME(add_overlaps_within)(&l, &s, turn, overlaps, R);
         }
         NEXT_BASE(turn, base, o);
     }
@@ -224,10 +230,11 @@ INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, const int
 /* One compiled copy for each number of rotations, of each kind. */
 #define EACH_COUNT(DO, G, P) DO(0, G, P) DO(1, G, P) DO(2, G, P) DO(3, G, P)
 #define TURN_FUNCTIONS(R, G, P) \
-    static void NAME(forward_##R##G##P)(const Turn *turn, REAL *psi) { \
-        NAME(turn_forward)(turn, psi, R, G, P); } \
-    static void NAME(back_##R##G##P)(const Turn *turn, REAL *psi, REAL *lambda) { \
-        NAME(turn_back)(turn, psi, lambda, R, G, P); }
+    static void NAME(forward_##R##G##P)(const Turn *turn, REAL *psi, uint32_t first, uint32_t last) { \
+        NAME(turn_forward)(turn, psi, first, last, R, G, P); } \
+    static void NAME(back_##R##G##P)(const Turn *turn, REAL *psi, REAL *lambda, D *overlaps, \
+                                     uint32_t first, uint32_t last) { \
+        NAME(turn_back)(turn, psi, lambda, overlaps, first, last, R, G, P); }
 EACH_COUNT(TURN_FUNCTIONS, 0, 0)
 #if LANE_BITS == 0
 EACH_COUNT(TURN_FUNCTIONS, 1, 0)
@@ -237,8 +244,8 @@ EACH_COUNT(TURN_FUNCTIONS, 1, 1)
 #endif
 
 #define ROW(what, G, P) {NAME(what##0##G##P), NAME(what##1##G##P), NAME(what##2##G##P), NAME(what##3##G##P)}
-typedef void (*NAME(ForwardFunction))(const Turn *, REAL *);
-typedef void (*NAME(BackFunction))(const Turn *, REAL *, REAL *);
+typedef void (*NAME(ForwardFunction))(const Turn *, REAL *, uint32_t, uint32_t);
+typedef void (*NAME(BackFunction))(const Turn *, REAL *, REAL *, D *, uint32_t, uint32_t);
 static const NAME(ForwardFunction) NAME(FORWARD)[][2][4] = {
 #if LANE_BITS == 0
     {ROW(forward_, 0, 0), ROW(forward_, 1, 0)},

@@ -22,36 +22,54 @@ INLINE void NAME(times_i)(D *re, D *im, int64_t power) {
     else if (power == 3) { *re = b; *im = -a; }
 }
 
+/* i^power X^x Z^z on ψ, with weights one a lane: what a loop over the vectors of ψ needs. */
+typedef struct { const V *psi; V *lambda; uint32_t x, z; int64_t power; D lanes, *sums; } NAME(PauliString);
+
+/* Vector u of ψ after the string; it belongs to vector u ^ UNIT(x). */
+INLINE void NAME(string_at)(const NAME(PauliString) *w, size_t u, D *re, D *im) {
+    const D signs = NAME(signs_at)((uint32_t)u, w->z, w->lanes);
+    D a = signs * TO_D(w->psi[2 * u]), b = signs * TO_D(w->psi[2 * u + 1]);
+    NAME(times_i)(&a, &b, w->power);
+    *re = PERMUTE_D(a, LANE(w->x));
+    *im = PERMUTE_D(b, LANE(w->x));
+}
+
+static void NAME(value_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(PauliString) *w = own;
+    D sum = splat_d(0.0), a, b;
+    for (size_t u = first; u < last; u++) {
+        const size_t to = u ^ UNIT(w->x);
+        NAME(string_at)(w, u, &a, &b);
+        sum += TO_D(w->psi[2 * to]) * a + TO_D(w->psi[2 * to + 1]) * b;
+    }
+    w->sums[piece] = sum;
+}
+
 /* ⟨ψ|i^power X^x Z^z|ψ⟩ of stored amplitudes, x ≠ 0. */
 static D NAME(string_value)(const Tile *tile, uint32_t x, uint32_t z, int64_t power) {
+    D sums[PIECES];
+    const NAME(PauliString) own = {.psi = (const V *)tile->psi, .x = x, .z = z, .power = power,
+                                   .lanes = lane_signs(z), .sums = sums};
+    NAME(each)(tile, tile->count, NAME(value_piece), &own);
+    NAME(add_pieces)(tile, tile->count, sums, 1);
+    return LANE_BITS > 0 ? splat_d(lane_sum(sums[0])) : sums[0];
+}
+
+static void NAME(probabilities)(const void *own, size_t first, size_t last, int piece) {
+    const Tile *tile = own;
     const V *psi = (const V *)tile->psi;
-    const D lanes = lane_signs(z);
-    D sum = splat_d(0.0);
-    for (size_t u = 0; u < tile->count; u++) {
-        const size_t to = u ^ UNIT(x);
-        const D signs = NAME(signs_at)((uint32_t)u, z, lanes);
-        D a = signs * TO_D(psi[2 * u]), b = signs * TO_D(psi[2 * u + 1]);
-        NAME(times_i)(&a, &b, power);
-        a = PERMUTE_D(a, LANE(x));
-        b = PERMUTE_D(b, LANE(x));
-        sum += TO_D(psi[2 * to]) * a + TO_D(psi[2 * to + 1]) * b;
+    for (size_t u = first; u < last; u++) {
+        const D a = TO_D(psi[2 * u]), b = TO_D(psi[2 * u + 1]);
+        tile->field[u] = a * a + b * b;
     }
-#if LANE_BITS > 0
-    sum = splat_d(lane_sum(sum));
-#endif
-    return sum;
 }
 
 static void NAME(measure)(const Tile *tile, double *values) {
     const Program *c = tile->program;
-    const V *psi = (const V *)tile->psi;
     const double square = tile->bound->final_scale * tile->bound->final_scale;
     if (NAME(any_term)(c, 1)) {
-        for (size_t u = 0; u < tile->count; u++) {
-            const D a = TO_D(psi[2 * u]), b = TO_D(psi[2 * u + 1]);
-            tile->field[u] = a * a + b * b;
-        }
-        NAME(walsh_hadamard)(tile->field, (int)c->n_qubits);
+        NAME(each)(tile, tile->count, NAME(probabilities), tile);
+        NAME(walsh_hadamard)(tile, tile->field);
     }
     double *row = values + tile->first_row * c->n_observables;
     memset(row, 0, (size_t)(tile->n_lane_rows * c->n_observables) * sizeof(double));
@@ -75,38 +93,46 @@ static D NAME(weight)(const Tile *tile, const double *cotangent, int64_t k) {
     return weight * splat_d(c->coefficients[k] * tile->bound->term_sign[k]);
 }
 
+static void NAME(string_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(PauliString) *w = own;
+    D a, b;
+    for (size_t u = first; u < last; u++) {
+        const size_t to = u ^ UNIT(w->x);
+        NAME(string_at)(w, u, &a, &b);
+        w->lambda[2 * to] += TO_V(a);
+        w->lambda[2 * to + 1] += TO_V(b);
+    }
+}
+
 /* λ ← λ + w i^power X^x Z^z ψ. */
 static void NAME(add_string)(const Tile *tile, uint32_t x, uint32_t z, int64_t power, D weight) {
+    const NAME(PauliString) own = {.psi = (const V *)tile->psi, .lambda = (V *)tile->lambda, .x = x,
+                                   .z = z, .power = power, .lanes = weight * lane_signs(z)};
+    NAME(each)(tile, tile->count, NAME(string_piece), &own);
+}
+
+static void NAME(diagonal)(const void *own, size_t first, size_t last, int piece) {
+    const Tile *tile = own;
     const V *psi = (const V *)tile->psi;
     V *lambda = (V *)tile->lambda;
-    const D lanes = weight * lane_signs(z);
-    for (size_t u = 0; u < tile->count; u++) {
-        const size_t to = u ^ UNIT(x);
-        const D signs = NAME(signs_at)((uint32_t)u, z, lanes);
-        D a = signs * TO_D(psi[2 * u]), b = signs * TO_D(psi[2 * u + 1]);
-        NAME(times_i)(&a, &b, power);
-        lambda[2 * to] += TO_V(PERMUTE_D(a, LANE(x)));
-        lambda[2 * to + 1] += TO_V(PERMUTE_D(b, LANE(x)));
+    for (size_t u = first; u < last; u++) {
+        const V d = TO_V(tile->field[u]);
+        lambda[2 * u] = d * psi[2 * u];
+        lambda[2 * u + 1] = d * psi[2 * u + 1];
     }
 }
 
 static void NAME(cotangent_state)(const Tile *tile, const double *cotangent) {
     const Program *c = tile->program;
-    const V *psi = (const V *)tile->psi;
-    V *lambda = (V *)tile->lambda;
-    memset(tile->field, 0, tile->count * sizeof(D));
+    NAME(each)(tile, tile->count, NAME(clear), tile->field);
     if (NAME(any_term)(c, 1)) {
         for (int64_t k = 0; k < c->n_terms; k++) {
             if (c->terms[4 * k]) continue;
             NAME(add_to_entry)(tile->field, (uint32_t)c->terms[4 * k + 1], NAME(weight)(tile, cotangent, k));
         }
-        NAME(walsh_hadamard)(tile->field, (int)c->n_qubits);
+        NAME(walsh_hadamard)(tile, tile->field);
     }
-    for (size_t u = 0; u < tile->count; u++) {
-        const V d = TO_V(tile->field[u]);
-        lambda[2 * u] = d * psi[2 * u];
-        lambda[2 * u + 1] = d * psi[2 * u + 1];
-    }
+    NAME(each)(tile, tile->count, NAME(diagonal), tile);
     for (int64_t k = 0; k < c->n_terms; k++) {
         const int64_t *term = c->terms + 4 * k;
         if (term[0])

@@ -87,6 +87,42 @@ static int64_t table_bytes(const Program *c, int precision) {
 /* The next address that begins a cache line. */
 static char *aligned(void *memory) { return (char *)on_line((int64_t)(intptr_t)memory); }
 
+/* Whether the threads of a team share a row's amplitudes, and so one scratch memory. */
+static int splits_rows(const Program *c, int mode) { return (mode & 1) && c->n_qubits >= SPLIT_QUBITS; }
+
+/* A sweep as its threads share it. */
+typedef struct {
+    Sweep sweep;
+    const Kernels *kernels;
+    int back;
+    int64_t scratch_bytes;            /* of each thread */
+    void *tables;
+} Shared;
+
+static void run_tiles(void *context, int64_t piece, int member) {
+    const Shared *shared = context;
+    Sweep own = shared->sweep;
+    own.scratch += piece * shared->scratch_bytes;
+    if (shared->back) shared->kernels->reverse(&own);
+    else shared->kernels->forward(&own);
+}
+
+static void bind_pass(void *context, int64_t piece, int member) {
+    const Shared *shared = context;
+    double *field = (double *)(shared->sweep.scratch + member * shared->scratch_bytes);
+    shared->kernels->bind_table(&shared->sweep, field, shared->tables, piece);
+}
+
+/* What the rows share, in the memory of `bound` and the tables behind it. */
+static void bind_all(Shared *shared, Bound *bound, Team *team) {
+    const Program *c = shared->sweep.program;
+    place_bound(c, bound);
+    bind_angles(c, shared->sweep.params, bound);
+    bind_scales(c, bound);
+    if (team && !shared->sweep.team) team_share(team, c->n_passes, bind_pass, shared);
+    else for (int64_t k = 0; k < c->n_passes; k++) bind_pass(shared, k, 0);
+}
+
 static PyObject *sizes(PyObject *self, PyObject *args) {
     int precision, mode;
     long long n_order;
@@ -96,9 +132,10 @@ static PyObject *sizes(PyObject *self, PyObject *args) {
     const Program *program = header.buf;
     chosen[precision & 1][mode & 1].sizes(program, n_order, found);
     const int64_t shared = on_line(bound_bytes(program)) + table_bytes(program, precision);
+    const int splits = splits_rows(program, mode);
     PyBuffer_Release(&header);
-    return Py_BuildValue("(LLLL)", (long long)found[0] + 64, (long long)shared + 64, (long long)found[1],
-                         (long long)found[2]);
+    return Py_BuildValue("(LLLLi)", (long long)on_line(found[0]) + 64, (long long)shared + 64,
+                         (long long)found[1], (long long)found[2], splits);
 }
 
 enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
@@ -106,14 +143,16 @@ enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES,
 
 static PyObject *sweep(PyObject *self, PyObject *args) {
     int precision, mode, back, bind, keep, failed = 1;
-    long long n, n_order, first, last, stop, block;
+    long long n, n_order, threads, together, stop, block;
     PyObject *o[S_COUNT];
     Py_buffer buffers[S_COUNT] = {{0}};
+    Shared all = {0};
     Sweep s = {0};
-    int64_t size[3];
+    Team *team = NULL;
+    int64_t size[3], next = 0;
     char *memory = NULL;
     if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
-                          &first, &last, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
+                          &threads, &together, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
                           o + 9, o + 10, o + 11))
         return NULL;
     const Kernels *kernels = &chosen[precision & 1][mode & 1];
@@ -122,12 +161,13 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     kernels->sizes(c, n_order, size);
     const int64_t tiles = (n + size[2] - 1) / size[2], dim = (int64_t)1 << c->n_qubits;
     const int64_t before = on_line(bound_bytes(c)), shared = before + table_bytes(c, precision);
-    if (first < 0 || last > tiles) { PyErr_SetString(PyExc_ValueError, "tiles out of range"); goto end; }
+    const int splits = splits_rows(c, mode);
+    if (threads < 1 || together < 1) { PyErr_SetString(PyExc_ValueError, "no thread, or no tile"); goto end; }
     if (view(o[S_MEMORY], 64 + shared + (keep ? tiles * size[1] : 0), 1, buffers + S_MEMORY, &memory) < 0) goto end;
     if (view(o[S_ROWS], n * c->n_rows * 8, 0, buffers + S_ROWS, &s.rows) < 0) goto end;
     if (view(o[S_PARAMS], (c->params_per_row ? n : 1) * c->n_params * 8, 0, buffers + S_PARAMS, &s.params) < 0) goto end;
     if (view(o[S_AMPLITUDES], n * dim * 16, 0, buffers + S_AMPLITUDES, &s.amplitudes) < 0) goto end;
-    if (view(o[S_SCRATCH], size[0] + 64, 1, buffers + S_SCRATCH, &s.scratch) < 0) goto end;
+    if (view(o[S_SCRATCH], (splits ? 1 : threads) * on_line(size[0]) + 64, 1, buffers + S_SCRATCH, &s.scratch) < 0) goto end;
     if (view(o[S_VALUES], n * c->n_observables * 8, !back, buffers + S_VALUES, &s.values) < 0) goto end;
     const int64_t matrices = c->n_kept ? (c->n_observables * 16) << (2 * c->n_kept) : 0;
     if (view(o[S_KEPT_OBSERVABLES], matrices, 0, buffers + S_KEPT_OBSERVABLES, &s.kept_observables) < 0) goto end;
@@ -152,18 +192,21 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     s.bound = bound;
     s.tables = memory + before;
     s.kept = keep ? memory + shared : NULL;
-    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop, s.block = block;
+    s.n = n, s.n_order = n_order, s.stop = stop, s.block = block;
+    s.tiles = tiles, s.together = together, s.next = &next;
     Py_BEGIN_ALLOW_THREADS
-    if (bind) {
-        place_bound(c, bound);
-        bind_angles(c, s.params, bound);
-        bind_scales(c, bound);
-        kernels->bind_tables(c, bound, (double *)s.scratch, memory + before);
+    if (threads > 1) team = team_borrow((int)threads);
+    if (threads == 1 || team) {
+        s.team = splits ? team : NULL;
+        all = (Shared){s, kernels, back, on_line(size[0]), memory + before};
+        if (bind) bind_all(&all, bound, team);
+        if (team && !splits) team_share(team, threads, run_tiles, &all);
+        else run_tiles(&all, 0, 0);
+        failed = 0;
     }
-    if (back) kernels->reverse(&s);
-    else kernels->forward(&s);
+    if (team) team_return(team);
     Py_END_ALLOW_THREADS
-    failed = 0;
+    if (failed) PyErr_SetString(PyExc_RuntimeError, "the threads of a sweep cannot be started");
 end:
     release(buffers, S_COUNT);
     if (failed) return NULL;
@@ -209,10 +252,8 @@ static PyObject *tail(PyObject *self, PyObject *args) {
     s.n_order = n_order, s.stop = stop;
     Py_BEGIN_ALLOW_THREADS
     if (!back) {
-        place_bound(c, bound);
-        bind_angles(c, s.params, bound);
-        bind_scales(c, bound);
-        kernels->bind_tables(c, bound, (double *)s.scratch, memory + before);
+        Shared all = {.sweep = s, .kernels = kernels, .tables = memory + before};
+        bind_all(&all, bound, NULL);
     }
     kernels->tail(&s, weighted, blocks, out);
     Py_END_ALLOW_THREADS
@@ -316,8 +357,8 @@ static PyObject *current(PyObject *self, PyObject *unused) {
 static PyMethodDef methods[] = {
     {"use", use, METH_VARARGS, "Take the kernels of an instruction set, or of the best there is."},
     {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
-    {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
-    {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
+    {"sizes", sizes, METH_VARARGS, "Bytes of a thread's scratch, of what rows share, of a kept tile; rows of a tile; are rows split."},
+    {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run the tiles of all rows forward, or back."},
     {"tail", tail, METH_VARARGS, "Observables of the kept qubits, or gradients from their density matrices."},
     {"draw_errors", py_draw_errors, METH_VARARGS, "Random errors of n rows: their rows and outcomes; how many."},
     {"bind_signed", py_bind_signed, METH_VARARGS, "The signs that errors give, and the slots of signed angles."},

@@ -38,21 +38,31 @@ INLINE void NAME(amplitude)(const REAL *state, size_t high, V *re, V *im) {
 #endif
 }
 
-/* ψ = factor · right ⊗ left; the left part has the lower qubits. */
-static void NAME(join)(const Tile *whole, const Tile *left, const Tile *right, double factor) {
-    const V *from = (const V *)left->psi;
-    V *to = (V *)whole->psi;
-    for (size_t high = 0; high < (size_t)1 << right->n_qubits; high++, to += 2 * left->count) {
-        V re, im;
-        NAME(amplitude)(right->psi, high, &re, &im);
-        re *= splat(factor);
-        im *= splat(factor);
-        for (size_t u = 0; u < left->count; u++) {
+typedef struct { const Tile *whole, *left, *right; double factor; } NAME(Join);
+
+static void NAME(join_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Join) *w = own;
+    const V *from = (const V *)w->left->psi;
+    const size_t count = w->left->count;
+    for (size_t at = first; at < last;) {
+        const size_t begin = at & (count - 1), end = count - begin < last - at ? count : begin + last - at;
+        V re, im, *to = (V *)w->whole->psi + 2 * (at - begin);
+        NAME(amplitude)(w->right->psi, at / count, &re, &im);
+        re *= splat(w->factor);
+        im *= splat(w->factor);
+        for (size_t u = begin; u < end; u++) {
             const V a = from[2 * u], b = from[2 * u + 1];
             to[2 * u] = re * a - im * b;
             to[2 * u + 1] = re * b + im * a;
         }
+        at += end - begin;
     }
+}
+
+/* ψ = factor · right ⊗ left; the left part has the lower qubits. */
+static void NAME(join)(const Tile *whole, const Tile *left, const Tile *right, double factor) {
+    const NAME(Join) own = {.whole = whole, .left = left, .right = right, .factor = factor};
+    NAME(each)(whole, whole->count, NAME(join_piece), &own);
 }
 
 /* λ of two parts from λ of what they became: Σ over the other's amplitudes, conjugated. Stored λ of

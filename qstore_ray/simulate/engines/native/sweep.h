@@ -5,24 +5,6 @@
    a factor that is the same for all rows, `scale` = true over stored: a turn without its cosine
    costs half as much. What a row gives does not depend on the rows beside it. */
 
-typedef struct {
-    const Program *program;
-    const Bound *bound;
-    const REAL *tables;               /* phase tables: cosines, then sines, of each */
-    const double *rows, *params;
-    int64_t n, first_row, n_lane_rows;
-    int64_t first_qubit, n_qubits;    /* of the part */
-    size_t count;                     /* vectors of a state */
-    REAL *psi, *lambda;
-    D *field, *gradient;              /* (G) by angle */
-    char *part_memory;                /* states of the parts */
-    double *observables;              /* of the kept qubits */
-    V *density;                       /* memory for one, if states are not kept */
-    int kept_x, kept_z;               /* the Pauli string in front, on the kept qubits */
-    V *p, *t;                         /* coefficients of the turns, in the order of the passes */
-} NAME(Tile);
-#define Tile NAME(Tile)
-
 /* A number of each lane's row, `step` numbers apart; lanes without a row have the last row's. */
 INLINE D NAME(of_rows)(const Tile *tile, const double *from, int64_t step) {
     if (LANE_BITS > 0) return splat_d(*from);
@@ -104,13 +86,17 @@ static void NAME(prepare_turn)(const Tile *tile, const int64_t *pass, Turn *turn
     }
 }
 
+static void NAME(clear)(const void *field, size_t first, size_t last, int piece) {
+    memset((D *)field + first, 0, (last - first) * sizeof(D));
+}
+
 /* The angles of a layer of phases that differs from row to row, as a field. */
 static void NAME(phase_field)(const Tile *tile, int64_t layer) {
     const Program *c = tile->program;
-    memset(tile->field, 0, tile->count * sizeof(D));
+    NAME(each)(tile, tile->count, NAME(clear), tile->field);
     for (int64_t g = c->layers[3 * layer + 1]; g < c->layers[3 * layer + 2]; g++)
         NAME(add_to_entry)(tile->field, (uint32_t)c->local_z[g], -0.5 * NAME(angle)(tile, g));
-    NAME(walsh_hadamard)(tile->field, (int)tile->n_qubits);
+    NAME(walsh_hadamard)(tile, tile->field);
 }
 
 INLINE void NAME(multiply)(REAL *state, size_t u, V c, V s) {
@@ -120,32 +106,52 @@ INLINE void NAME(multiply)(REAL *state, size_t u, V c, V s) {
     at[1] = c * im + s * re;
 }
 
-/* Multiply ψ, and λ if there is one, by the phases of a layer, or by their conjugates. */
-static void NAME(apply_phases)(const Tile *tile, int64_t layer, int64_t table, double factor,
-                               REAL *lambda) {
-    if (table < 0) NAME(phase_field)(tile, layer);
-    const size_t dim = (size_t)1 << tile->n_qubits;
-    const REAL *cosines = tile->tables + (table < 0 ? 0 : (size_t)table * 2);
-    const REAL *sines = cosines + dim;
-    for (size_t u = 0; u < tile->count; u++) {
-        V c, s;
-        if (table < 0) {
-            D sine, cosine;
-            NAME(sincos)(tile->field[u], &sine, &cosine);
-            c = TO_V(factor * cosine);
-            s = TO_V(factor * sine);
-        } else {
-            c = FACTOR(cosines, u);
-            s = FACTOR(sines, u);
-        }
-        if (lambda) s = -s;
-        NAME(multiply)(tile->psi, u, c, s);
-        if (lambda) NAME(multiply)(lambda, u, c, s);
+typedef struct { const Tile *tile; const REAL *cosines, *sines; double factor; REAL *lambda; } NAME(Phases);
+
+static void NAME(phases_of_table)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Phases) *w = own;
+    for (size_t u = first; u < last; u++) {
+        const V c = FACTOR(w->cosines, u), s = FACTOR(w->sines, u);
+        NAME(multiply)(w->tile->psi, u, c, w->lambda ? -s : s);
+        if (w->lambda) NAME(multiply)(w->lambda, u, c, -s);
     }
 }
 
-static void NAME(scale_state)(REAL *state, size_t count, double factor) {
-    for (size_t k = 0; k < 2 * count; k++) ((V *)state)[k] *= splat(factor);
+static void NAME(phases_of_field)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Phases) *w = own;
+    for (size_t u = first; u < last; u++) {
+        D sine, cosine;
+        NAME(sincos)(w->tile->field[u], &sine, &cosine);
+        const V c = TO_V(w->factor * cosine), s = TO_V(w->factor * sine);
+        NAME(multiply)(w->tile->psi, u, c, w->lambda ? -s : s);
+        if (w->lambda) NAME(multiply)(w->lambda, u, c, -s);
+    }
+}
+
+/* Multiply ψ, and λ if there is one, by the phases of a layer, or by their conjugates. */
+static void NAME(apply_phases)(const Tile *tile, int64_t layer, int64_t table, double factor,
+                               REAL *lambda) {
+    NAME(Phases) own = {.tile = tile, .factor = factor, .lambda = lambda};
+    if (table < 0) {
+        NAME(phase_field)(tile, layer);
+        NAME(each)(tile, tile->count, NAME(phases_of_field), &own);
+    } else {
+        own.cosines = tile->tables + (size_t)table * 2;
+        own.sines = own.cosines + ((size_t)1 << tile->n_qubits);
+        NAME(each)(tile, tile->count, NAME(phases_of_table), &own);
+    }
+}
+
+typedef struct { REAL *state; double factor; } NAME(Scale);
+
+static void NAME(scale_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Scale) *w = own;
+    for (size_t k = 2 * first; k < 2 * last; k++) ((V *)w->state)[k] *= splat(w->factor);
+}
+
+static void NAME(scale_state)(const Tile *tile, REAL *state, double factor) {
+    const NAME(Scale) own = {.state = state, .factor = factor};
+    NAME(each)(tile, tile->count, NAME(scale_piece), &own);
 }
 
 /* exp(−iθP/2) on one qubit v = (re a, im a, re b, im b); P is X, Y or Z by the masks. */
@@ -174,6 +180,28 @@ static void NAME(qubit_states)(const Tile *tile, D *qubits) {
     }
 }
 
+/* A state of `half` vectors becomes one with one qubit more: (a, b) of it times what was. */
+typedef struct { const V *from; V *low, *high, v[4]; } NAME(Doubling);
+
+static void NAME(double_state)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Doubling) *w = own;
+    const V ar = w->v[0], ai = w->v[1], br = w->v[2], bi = w->v[3];
+    for (size_t u = first; u < last; u++) {
+        const V x = w->from[2 * u], y = w->from[2 * u + 1];
+        w->high[2 * u] = br * x - bi * y;
+        w->high[2 * u + 1] = br * y + bi * x;
+        w->low[2 * u] = ar * x - ai * y;
+        w->low[2 * u + 1] = ar * y + ai * x;
+    }
+}
+
+/* `low` takes `half` vectors, and `high` as many; `from` may be `low`. */
+static void NAME(add_qubit)(const Tile *tile, const V *from, V *low, V *high, size_t half, const D one[4]) {
+    const NAME(Doubling) own = {.from = from, .low = low, .high = high,
+                                .v = {TO_V(one[0]), TO_V(one[1]), TO_V(one[2]), TO_V(one[3])}};
+    NAME(each)(tile, half, NAME(double_state), &own);
+}
+
 /* The part's first n qubits of |0…0⟩ after the leading rotations: the state doubles each time. */
 static void NAME(product_state)(const Tile *tile, const D *all_qubits, int n) {
     V *psi = (V *)tile->psi;
@@ -196,15 +224,7 @@ static void NAME(product_state)(const Tile *tile, const D *all_qubits, int n) {
 #endif
     for (int q = LANE_BITS; q < n; q++) {
         const size_t half = (size_t)1 << (q - LANE_BITS);
-        const D *v = qubits + 4 * q;
-        V ar = TO_V(v[0]), ai = TO_V(v[1]), br = TO_V(v[2]), bi = TO_V(v[3]);
-        for (size_t u = 0; u < half; u++) {
-            V x = psi[2 * u], y = psi[2 * u + 1];
-            psi[2 * (u + half)] = br * x - bi * y;
-            psi[2 * (u + half) + 1] = br * y + bi * x;
-            psi[2 * u] = ar * x - ai * y;
-            psi[2 * u + 1] = ar * y + ai * x;
-        }
+        NAME(add_qubit)(tile, psi, psi, psi + 2 * half, half, qubits + 4 * q);
     }
 }
 
@@ -217,11 +237,16 @@ INLINE D NAME(qubit_overlap)(const D m[4], const D v[4], int64_t x, int64_t z) {
 
 /* One step of the doubling taken back, for a qubit that is not inside a vector: with w the product
    of the qubits before it, μ_b = Σ_i λ_b[i] conj(w[i]), and λ[i] ← Σ_b conj(v_b) λ_b[i]. */
-static void NAME(contract)(V *lambda, const V *w, size_t half, const D v[4], D mu[4]) {
-    const V ar = TO_V(v[0]), ai = TO_V(v[1]), br = TO_V(v[2]), bi = TO_V(v[3]);
-    for (int k = 0; k < 4; k++) mu[k] = splat_d(0.0);
-    for (size_t u = 0; u < half; u++) {
-        const V x = w[2 * u], y = w[2 * u + 1];
+typedef struct { V *lambda; const V *before; size_t half; V v[4]; D *mu; } NAME(Contraction);
+
+static void NAME(contract_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Contraction) *w = own;
+    const V ar = w->v[0], ai = w->v[1], br = w->v[2], bi = w->v[3];
+    const size_t half = w->half;
+    V *lambda = w->lambda;
+    D mu[4] = {};
+    for (size_t u = first; u < last; u++) {
+        const V x = w->before[2 * u], y = w->before[2 * u + 1];
         const V cr = lambda[2 * u], ci = lambda[2 * u + 1];
         const V dr = lambda[2 * (u + half)], di = lambda[2 * (u + half) + 1];
         mu[0] += TO_D(cr * x + ci * y);
@@ -231,9 +256,16 @@ static void NAME(contract)(V *lambda, const V *w, size_t half, const D v[4], D m
         lambda[2 * u] = ar * cr + ai * ci + br * dr + bi * di;
         lambda[2 * u + 1] = ar * ci - ai * cr + br * di - bi * dr;
     }
-#if LANE_BITS > 0
-    for (int k = 0; k < 4; k++) mu[k] = splat_d(lane_sum(mu[k]));
-#endif
+    for (int k = 0; k < 4; k++) w->mu[4 * piece + k] = mu[k];
+}
+
+static void NAME(contract)(const Tile *tile, const V *before, size_t half, const D v[4], D mu[4]) {
+    D sums[4 * PIECES];
+    const NAME(Contraction) own = {.lambda = (V *)tile->lambda, .before = before, .half = half, .mu = sums,
+                                   .v = {TO_V(v[0]), TO_V(v[1]), TO_V(v[2]), TO_V(v[3])}};
+    NAME(each)(tile, half, NAME(contract_piece), &own);
+    NAME(add_pieces)(tile, half, sums, 4);
+    for (int k = 0; k < 4; k++) mu[k] = LANE_BITS > 0 ? splat_d(lane_sum(sums[k])) : sums[k];
 }
 
 /* The same for a qubit inside a vector: amplitudes are the first 2^(q + 1) lanes of λ. */
@@ -278,17 +310,8 @@ static void NAME(product_back)(const Tile *tile, const D *all_qubits, const uint
             NAME(product_state)(&first, all_qubits, q);
             continue;
         }
-        const V *from = w + half;
         V *to = w + 2 * half;
-        const D *one = qubits + 4 * (q - 1);
-        const V ar = TO_V(one[0]), ai = TO_V(one[1]), br = TO_V(one[2]), bi = TO_V(one[3]);
-        for (size_t u = 0; u < half / 2; u++) {
-            const V x = from[2 * u], y = from[2 * u + 1];
-            to[2 * u] = ar * x - ai * y;
-            to[2 * u + 1] = ar * y + ai * x;
-            to[2 * u + half] = br * x - bi * y;
-            to[2 * u + half + 1] = br * y + bi * x;
-        }
+        NAME(add_qubit)(tile, w + half, to, to + half, half / 2, qubits + 4 * (q - 1));
     }
     for (int q = (int)tile->n_qubits - 1; q >= 0; q--) {
         for (int k = 0; k < 4; k++) v[k] = qubits[4 * q + k];
@@ -296,7 +319,7 @@ static void NAME(product_back)(const Tile *tile, const D *all_qubits, const uint
             NAME(contract_lanes)((V *)tile->lambda, qubits, q, mu);
         } else {
             const size_t half = (size_t)1 << (q - LANE_BITS);
-            NAME(contract)((V *)tile->lambda, w + 2 * half, half, v, mu);
+            NAME(contract)(tile, w + 2 * half, half, v, mu);
         }
         for (int64_t g = starts[q + 1] - 1; g >= starts[q]; g--) {
             if (wanted[g]) tile->gradient[g] = NAME(qubit_overlap)(mu, v, c->x[g], c->z[g]);

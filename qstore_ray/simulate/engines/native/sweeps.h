@@ -3,8 +3,13 @@
 #define QSTORE_SWEEPS_H
 
 #include "program.h"
+#include "team.h"
 
-/* One call for a range of tiles; every field is eight bytes, as in Program. */
+/* Qubits from which the threads of a team share a row's amplitudes, where a vector holds amplitudes of
+   one row, and into how many pieces these are cut; with fewer qubits, they share the tiles. */
+enum { SPLIT_QUBITS = 18, PIECES = 32 };
+
+/* One call: tiles 0 to `tiles` − 1. */
 typedef struct {
     const Program *program;
     const Bound *bound;
@@ -13,7 +18,9 @@ typedef struct {
     const double *amplitudes;         /* (N, 2^n) complex, or NULL */
     int64_t n;                        /* N */
     int64_t n_order;                  /* turns in all passes */
-    int64_t first, last;              /* tiles */
+    int64_t tiles, together;          /* so many tiles belong to the same thread */
+    int64_t *next;                    /* the first tile that no thread has taken */
+    Team *team;                       /* shares amplitudes, or NULL */
     void *kept;                       /* final states, or NULL; the reverse sweep consumes them */
     char *scratch;
     double *values;                   /* (N, O), forward */
@@ -27,9 +34,16 @@ typedef struct {
     double *weighted;                 /* (blocks, O, 2^k, 2^k) complex, zeros: Σ_b w_bo ρ_b */
 } Sweep;
 
+/* The next tiles that the calling thread is to run; false if there are none. */
+static inline int next_tiles(const Sweep *sweep, int64_t *first, int64_t *end) {
+    *first = __atomic_fetch_add(sweep->next, sweep->together, __ATOMIC_RELAXED);
+    *end = *first + sweep->together < sweep->tiles ? *first + sweep->together : sweep->tiles;
+    return *first < sweep->tiles;
+}
+
 typedef struct {
     void (*sizes)(const Program *, int64_t, int64_t[3]);
-    void (*bind_tables)(const Program *, const Bound *, double *, void *);
+    void (*bind_table)(const Sweep *, double *field, void *tables, int64_t pass);
     void (*forward)(const Sweep *);
     void (*reverse)(const Sweep *);
     void (*tail)(const Sweep *, const double *weighted, int64_t blocks, double *out);

@@ -1,4 +1,24 @@
-/* The two functions of a variant that Python calls, through module.c: they run ranges of tiles. */
+/* The functions of a variant that Python calls, through module.c: they run tiles. */
+
+typedef struct {
+    const Turn *turn;
+    REAL *psi, *lambda;
+    NAME(ForwardFunction) forward;
+    NAME(BackFunction) back;
+    D *overlaps;                      /* (PIECES, 6) */
+} NAME(Turning);
+
+static void NAME(forward_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Turning) *w = own;
+    w->forward(w->turn, w->psi, (uint32_t)first, (uint32_t)last);
+}
+
+static void NAME(back_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Turning) *w = own;
+    D *overlaps = w->overlaps + 6 * piece;
+    for (int k = 0; k < 6; k++) overlaps[k] = splat_d(0.0);
+    w->back(w->turn, w->psi, w->lambda, overlaps, (uint32_t)first, (uint32_t)last);
+}
 
 static void NAME(run_forward)(Tile *tile, const int64_t *part) {
     const Program *c = tile->program;
@@ -7,12 +27,23 @@ static void NAME(run_forward)(Tile *tile, const int64_t *part) {
         if (pass[P_KIND] == TURN) {
             Turn turn;
             NAME(prepare_turn)(tile, pass, &turn);
-            NAME(FORWARD)[pass[P_PERMUTED]][pass[P_GENERAL]][pass[P_ACROSS]](&turn, tile->psi);
+            const NAME(Turning) own = {.turn = &turn, .psi = tile->psi,
+                .forward = NAME(FORWARD)[pass[P_PERMUTED]][pass[P_GENERAL]][pass[P_ACROSS]]};
+            NAME(each)(tile, (size_t)1 << turn.bases, NAME(forward_piece), &own);
         } else if (pass[P_KIND] == PHASE) {
             NAME(apply_phases)(tile, pass[P_PHASES], pass[P_TABLE], tile->bound->factor[i], NULL);
         } else {
-            NAME(scale_state)(tile->psi, tile->count, tile->bound->factor[i]);
+            NAME(scale_state)(tile, tile->psi, tile->bound->factor[i]);
         }
+    }
+}
+
+static void NAME(cross_products)(const void *own, size_t first, size_t last, int piece) {
+    const Tile *tile = own;
+    const V *psi = (const V *)tile->psi, *lambda = (const V *)tile->lambda;
+    for (size_t u = first; u < last; u++) {
+        const V lr = lambda[2 * u], li = lambda[2 * u + 1];
+        tile->field[u] = TO_D(lr * psi[2 * u + 1] - li * psi[2 * u]);
     }
 }
 
@@ -20,16 +51,12 @@ static void NAME(run_forward)(Tile *tile, const int64_t *part) {
 static void NAME(phases_back)(Tile *tile, int64_t layer, int64_t table, double factor, double square,
                               const uint8_t *wanted) {
     const Program *c = tile->program;
-    const V *psi = (const V *)tile->psi, *lambda = (const V *)tile->lambda;
     const int64_t first = c->layers[3 * layer + 1], last = c->layers[3 * layer + 2];
     int any = 0;
     for (int64_t g = first; g < last; g++) any |= wanted[g];
     if (any) {
-        for (size_t u = 0; u < tile->count; u++) {
-            const V lr = lambda[2 * u], li = lambda[2 * u + 1];
-            tile->field[u] = TO_D(lr * psi[2 * u + 1] - li * psi[2 * u]);
-        }
-        NAME(walsh_hadamard)(tile->field, (int)tile->n_qubits);
+        NAME(each)(tile, tile->count, NAME(cross_products), tile);
+        NAME(walsh_hadamard)(tile, tile->field);
         for (int64_t g = first; g < last; g++)
             if (wanted[g]) tile->gradient[g] = square * NAME(entry)(tile->field, (uint32_t)c->local_z[g]);
     }
@@ -40,13 +67,14 @@ static void NAME(undo_turns)(Tile *tile, const int64_t *pass, double square, con
     const Program *c = tile->program;
     const int across = (int)pass[P_ACROSS];
     Turn turn;
-    D overlaps[6];
+    D overlaps[6 * PIECES];
     NAME(prepare_turn)(tile, pass, &turn);
-    turn.overlaps = overlaps;
     turn.wanted = 0;
-    for (int k = 0; k < 6; k++) overlaps[k] = splat_d(0.0);
     for (int k = 0; k < across + turn.within; k++) turn.wanted |= wanted[c->order[pass[P_ORDER] + k]];
-    NAME(BACK)[pass[P_PERMUTED]][pass[P_GENERAL]][across](&turn, tile->psi, tile->lambda);
+    const NAME(Turning) own = {.turn = &turn, .psi = tile->psi, .lambda = tile->lambda, .overlaps = overlaps,
+                               .back = NAME(BACK)[pass[P_PERMUTED]][pass[P_GENERAL]][across]};
+    NAME(each)(tile, (size_t)1 << turn.bases, NAME(back_piece), &own);
+    NAME(add_pieces)(tile, (size_t)1 << turn.bases, overlaps, 6);
     for (int k = 0; k < across + turn.within; k++) {
         const int64_t g = c->order[pass[P_ORDER] + k];
         D sum = overlaps[k < across ? k : 3 + k - across];
@@ -66,8 +94,8 @@ static double NAME(run_back)(Tile *tile, const int64_t *part, double scale, int6
     for (int64_t i = part[PART_PASSES] - 1; i >= part[PART_PASS]; i--) {
         const int64_t *pass = c->passes + i * PASS_COLUMNS;
         if (pass[P_KIND] == SCALE) {
-            NAME(scale_state)(tile->psi, tile->count, bound->factor[i]);
-            NAME(scale_state)(tile->lambda, tile->count, bound->factor[i]);
+            NAME(scale_state)(tile, tile->psi, bound->factor[i]);
+            NAME(scale_state)(tile, tile->lambda, bound->factor[i]);
             scale /= bound->factor[i];
             continue;
         }
@@ -128,7 +156,7 @@ static Tile NAME(open_tile)(const Sweep *sweep, D **qubits) {
     const Program *c = sweep->program;
     Tile tile = {.program = c, .bound = sweep->bound, .tables = sweep->tables,
                  .rows = sweep->rows, .params = sweep->params, .n = sweep->n,
-                 .n_qubits = c->n_qubits};
+                 .n_qubits = c->n_qubits, .team = sweep->team};
     char *free = sweep->scratch;
     tile.count = (size_t)1 << (c->n_qubits - LANE_BITS);
     const size_t state = tile.count * 2 * sizeof(V);
@@ -189,9 +217,11 @@ static V *NAME(seek_kept)(Tile *tile, const Sweep *sweep, int64_t number) {
 }
 
 static void NAME(forward)(const Sweep *sweep) {
+    int64_t number, end;
     D *qubits;
+    if (!next_tiles(sweep, &number, &end)) return;
     Tile tile = NAME(open_tile)(sweep, &qubits);
-    for (int64_t number = sweep->first; number < sweep->last; number++) {
+    do for (; number < end; number++) {
         V *density = NAME(seek_kept)(&tile, sweep, number);
         NAME(seek)(&tile, number);
         NAME(start)(&tile, sweep, qubits);
@@ -201,7 +231,7 @@ static void NAME(forward)(const Sweep *sweep) {
         } else {
             NAME(measure)(&tile, sweep->values);
         }
-    }
+    } while (next_tiles(sweep, &number, &end));
 }
 
 static void NAME(write_gradients)(const Tile *tile, const uint8_t *wanted, double *gradients) {
@@ -236,16 +266,18 @@ static void NAME(parts_back)(const Tile *tile, const Sweep *sweep, const D *qubi
         } else if (part[PART_LEFT] >= 0) {
             return;
         } else if (sweep->stop < 0) {
-            NAME(scale_state)(own.lambda, own.count, scale);
+            NAME(scale_state)(&own, own.lambda, scale);
             NAME(product_back)(&own, qubits, sweep->wanted);
         }
     }
 }
 
 static void NAME(reverse)(const Sweep *sweep) {
+    int64_t number, end;
     D *qubits;
+    if (!next_tiles(sweep, &number, &end)) return;
     Tile tile = NAME(open_tile)(sweep, &qubits);
-    for (int64_t number = sweep->first; number < sweep->last; number++) {
+    do for (; number < end; number++) {
         V *density = NAME(seek_kept)(&tile, sweep, number);
         NAME(seek)(&tile, number);
         if (!sweep->kept) NAME(start)(&tile, sweep, qubits);
@@ -259,31 +291,41 @@ static void NAME(reverse)(const Sweep *sweep) {
         }
         NAME(parts_back)(&tile, sweep, qubits);
         NAME(write_gradients)(&tile, sweep->wanted, sweep->gradients);
+    } while (next_tiles(sweep, &number, &end));
+}
+
+typedef struct { REAL *cosines, *sines; const D *field; double factor; } NAME(Table);
+
+static void NAME(table_piece)(const void *own, size_t first, size_t last, int piece) {
+    const NAME(Table) *w = own;
+    for (size_t u = first; u < last; u++) {
+        D sine, cosine;
+        NAME(sincos)(w->field[u], &sine, &cosine);
+        const V c = TO_V(w->factor * cosine), s = TO_V(w->factor * sine);
+        memcpy(w->cosines + u * LANES, &c, sizeof(V));
+        memcpy(w->sines + u * LANES, &s, sizeof(V));
     }
 }
 
-static void NAME(bind_tables)(const Program *c, const Bound *bound, double *field, REAL *tables) {
-    for (int64_t number = 0; number < c->n_parts; number++) {
-        const int64_t *part = c->parts + number * PART_COLUMNS;
-        const size_t dim = (size_t)1 << part[PART_QUBITS];
-        for (int64_t i = part[PART_PASS]; i < part[PART_PASSES]; i++) {
-            const int64_t *pass = c->passes + i * PASS_COLUMNS;
-            if (pass[P_KIND] == SCALE || pass[P_PHASES] < 0 || pass[P_TABLE] < 0) continue;
-            REAL *cosines = tables + (size_t)pass[P_TABLE] * 2;
-            phase_angles(c, bound, pass[P_PHASES], (int)part[PART_QUBITS], field);
-            size_t j = 0;
-            for (; j + LANES <= dim; j += LANES) {
-                D sine, cosine, angle;
-                memcpy(&angle, field + j, sizeof(D));
-                NAME(sincos)(angle, &sine, &cosine);
-                const V c_out = TO_V(bound->factor[i] * cosine), s_out = TO_V(bound->factor[i] * sine);
-                memcpy(cosines + j, &c_out, sizeof(V));
-                memcpy(cosines + dim + j, &s_out, sizeof(V));
-            }
-            for (; j < dim; j++) {
-                cosines[j] = (REAL)(bound->factor[i] * cos(field[j]));
-                cosines[dim + j] = (REAL)(bound->factor[i] * sin(field[j]));
-            }
-        }
+/* The table of a pass whose phases are the same for every row, if there is one: cosines and sines of
+   φ_j = −½ Σ_g θ_g (−1)^|j∧z_g|. `field` has room for one row of the whole circuit. */
+static void NAME(bind_table)(const Sweep *sweep, double *field, void *tables, int64_t i) {
+    const Program *c = sweep->program;
+    const int64_t *pass = c->passes + i * PASS_COLUMNS, *part = c->parts;
+    if (pass[P_KIND] == SCALE || pass[P_PHASES] < 0 || pass[P_TABLE] < 0) return;
+    while (i >= part[PART_PASSES]) part += PART_COLUMNS;
+    const size_t dim = (size_t)1 << part[PART_QUBITS];
+    const int64_t *layer = c->layers + 3 * pass[P_PHASES];
+    const Tile tile = {.n_qubits = part[PART_QUBITS], .count = dim / LANES, .team = sweep->team};
+    const NAME(Table) own = {.cosines = (REAL *)tables + (size_t)pass[P_TABLE] * 2, .field = (const D *)field,
+        .sines = (REAL *)tables + (size_t)pass[P_TABLE] * 2 + dim, .factor = sweep->bound->factor[i]};
+    memset(field, 0, dim * sizeof(double));
+    for (int64_t g = layer[1]; g < layer[2]; g++) field[c->local_z[g]] -= 0.5 * sweep->bound->angle[g];
+    if (LANE_BITS > 0) NAME(walsh_hadamard)(&tile, (D *)field);
+    else transform(field, dim);
+    NAME(each)(&tile, dim / LANES, NAME(table_piece), &own);
+    for (size_t j = dim / LANES * LANES; j < dim; j++) {
+        own.cosines[j] = (REAL)(own.factor * cos(field[j]));
+        own.sines[j] = (REAL)(own.factor * sin(field[j]));
     }
 }

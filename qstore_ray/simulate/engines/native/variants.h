@@ -6,13 +6,8 @@
 #include <string.h>
 #include "sweeps.h"
 
-/* The angles of a layer of shared phases: φ_j = −½ Σ_g θ_g (−1)^|j∧z_g|, by one transform. */
-static void phase_angles(const Program *c, const Bound *bound, int64_t layer, int n_qubits,
-                         double *field) {
-    const size_t dim = (size_t)1 << n_qubits;
-    memset(field, 0, dim * sizeof(double));
-    for (int64_t g = c->layers[3 * layer + 1]; g < c->layers[3 * layer + 2]; g++)
-        field[c->local_z[g]] -= 0.5 * bound->angle[g];
+/* The transform of walsh_hadamard on one row, of any size. */
+static void transform(double *field, size_t dim) {
     for (size_t step = 1; step < dim; step *= 2) {
         for (size_t base = 0; base < dim; base += 2 * step) {
             for (size_t j = base; j < base + step; j++) {
@@ -29,6 +24,7 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #define LANE_BITS 0
 #define NAME(x) double_rows_##x
 #include "kernels.h"
+#include "split.h"
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
@@ -42,6 +38,7 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #define LANE_BITS SET_LANE_BITS
 #define NAME(x) double_amplitudes_##x
 #include "kernels.h"
+#include "split.h"
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
@@ -57,6 +54,7 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #define LANE_BITS 0
 #define NAME(x) float_rows_##x
 #include "kernels.h"
+#include "split.h"
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
@@ -70,6 +68,7 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #define LANE_BITS SET_LANE_BITS
 #define NAME(x) float_amplitudes_##x
 #include "kernels.h"
+#include "split.h"
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
@@ -79,8 +78,7 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #include "tail.h"
 #include "close.h"
 
-#define FUNCTIONS(name, tail) {name##_sizes, (void (*)(const Program *, const Bound *, double *, void *))name##_bind_tables, \
-                         name##_forward, name##_reverse, tail}
+#define FUNCTIONS(name, tail) {name##_sizes, name##_bind_table, name##_forward, name##_reverse, tail}
 const Kernels SET(kernels)[2][2] = {
     {FUNCTIONS(double_rows, double_rows_tail), FUNCTIONS(double_amplitudes, NULL)},
     {FUNCTIONS(float_rows, float_rows_tail), FUNCTIONS(float_amplitudes, NULL)},
