@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,9 +66,9 @@ def backends(given: dict[str, object]) -> list[IbmBackend]:
     return [IbmBackend(**given).for_run("s", trial) for trial in trials]
 
 
-def evaluate(backend: IbmBackend, step: int) -> None:
+def evaluate(backend: IbmBackend, step: float, parts: int | None = None) -> None:
     rows = Bindings(np.full((2, 1), 0.1 * step), np.zeros(0))
-    backend.evaluate(TEMPLATE, Z, rows, key=DrawKey((step,)))
+    backend.evaluate(TEMPLATE, Z, rows, key=DrawKey((int(step),), parts=parts))
 
 
 def test_trials_are_in_the_ledger_of_their_study(ibm, tmp_path):
@@ -142,18 +143,22 @@ def test_a_training_that_reaches_a_limit_says_which_and_continues_with_more(ibm,
     assert len(ibm.accepted()) > 1
 
 
-def test_requests_of_two_trials_go_into_one_job(ibm, tmp_path):
+@pytest.mark.parametrize("parts", [None, 1], ids=["a request", "the step of a lone worker"])
+def test_requests_of_two_trials_go_into_one_job(ibm, tmp_path, parts):
+    """The first one waits for the other, which the gateway does not know of yet."""
     given = options(tmp_path, policy={**POLICY, "delay": 0.5})
-    threads = [
-        threading.Thread(target=evaluate, args=(backend, step))
-        for step, backend in enumerate(backends(given), start=1)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for step in (1, 2):
+        threads = [
+            threading.Thread(target=evaluate, args=(backend, step + number / 10, parts))
+            for number, backend in enumerate(backends(given))
+        ]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.05)
+        for thread in threads:
+            thread.join()
     IbmBackend.close_run("s")
-    assert len(ibm.accepted()) == 1
+    assert len(ibm.accepted()) == 2
     assert trials_in(tmp_path) == {"s": {"trial-0000", "trial-0001"}}
 
 

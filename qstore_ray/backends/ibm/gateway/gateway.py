@@ -77,7 +77,7 @@ class Gateway:
         self._client, self._ledger, self._policy = client, ledger, policy
         self._rates, self.budget, self._compiler = rates, budget, compiler
         self._clock, self._used = clock, clock()
-        self._packer = Packer(policy.caps, delay=policy.delay)
+        self._packer = Packer(policy.caps, delay=policy.delay, run=ledger.owner.run)
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting = WaitingCalls()

@@ -58,11 +58,6 @@ class FairQueue:
         """Of what is ready."""
         return set(self._queues)
 
-    @property
-    def trials(self) -> set[str]:
-        """That have something ready."""
-        return {trial for queues in self._queues.values() for trial in queues}
-
     def add(self, requests: tuple[CircuitRequest, ...]) -> None:
         """Add a unit: requests of one trial and one group, together within the caps."""
         trial, weight = requests[0].trial, requests[0].weight

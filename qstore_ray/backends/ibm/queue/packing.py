@@ -26,6 +26,7 @@ class Packer:
     Args:
         caps: the limits of a job.
         delay: seconds that a request, or a complete group, waits for others.
+        run: the run whose requests these are, if it is no search: its complete groups do not wait.
 
     Attributes:
         separate: parts of jobs that failed, which are taken first and as they are.
@@ -39,14 +40,20 @@ class Packer:
         assert [request.trial for request in job.requests] == ["a", "b"]
     """
 
-    def __init__(self, caps: JobCaps | None = None, *, delay: float = COALESCING_DELAY) -> None:
+    def __init__(
+        self,
+        caps: JobCaps | None = None,
+        *,
+        delay: float = COALESCING_DELAY,
+        run: str | None = None,
+    ) -> None:
         if not 0.0 <= delay < math.inf:
             raise ConfigError(
                 "the delay is out of range", field="delay", value=delay, fix="Take 0 or more."
             )
         self._caps = caps or JobCaps()
         self._keys: set[str] = set()
-        self._waiting = WaitingRequests(self._caps, delay)
+        self._waiting = WaitingRequests(self._caps, delay, run)
         self._ready = FairQueue(self._caps)
         self.separate = SeparateJobs()
 
@@ -94,7 +101,7 @@ class Packer:
 
         What waits only for jobs in flight to end does not count.
         """
-        return self._waiting.next_time(self._ready.trials)
+        return self._waiting.next_time()
 
     def take(self, now: float, in_flight: int = 0) -> tuple[PackedJob, ...]:
         """Remove and return the jobs that are to be submitted now, in order.
@@ -104,7 +111,7 @@ class Packer:
             in_flight: jobs that were submitted and have not ended.
         """
         ready = self._ready
-        for requests in tuple(self._waiting.release(now, ready.trials, ready.settings)):
+        for requests in tuple(self._waiting.release(now, ready.settings)):
             ready.add(requests)
         jobs = self.separate.take(self._caps.in_flight - in_flight)
         while ready and in_flight + len(jobs) < self._caps.in_flight:

@@ -2,8 +2,9 @@
 
 Each job costs seconds of overhead, so requests with the same settings share one. The shares of a
 step (a group) leave together, when all of them have arrived or at their deadline. A complete group,
-or a request without a group, waits `delay` for others; a group leaves at once if every trial waits,
-because then nobody is left to wait for. All that waits leaves when a job of its settings does.
+or a request without a group, waits `delay` for others; a step of a run that is no search leaves at
+once, because nothing else can come. A trial of a search always waits: its next step can only share
+a job if this one did. All that waits leaves when a job of its settings does.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ class WaitingRequests:
     Args:
         caps: the limits of a job.
         delay: seconds to wait for others.
+        run: whose complete groups wait for nothing.
     """
 
-    def __init__(self, caps: JobCaps, delay: float) -> None:
-        self._caps, self._delay = caps, delay
+    def __init__(self, caps: JobCaps, delay: float, run: str | None) -> None:
+        self._caps, self._delay, self._run = caps, delay, run
         self._single: dict[JobSettings, list[CircuitRequest]] = {}
         self._groups: dict[tuple[str, str], list[CircuitRequest]] = {}
         self._answered: dict[tuple[str, str], set[int]] = {}
-        self._trials: set[str] = set()
 
     def check(self, request: CircuitRequest) -> None:
         """Refuse a share that does not fit to the shares of its group which wait.
@@ -61,7 +62,6 @@ class WaitingRequests:
             self._groups.setdefault((request.trial, request.group), []).extend(pieces)
         else:
             self._single.setdefault(request.settings, []).extend(pieces)
-        self._trials.add(request.trial)
 
     def answered(self, request: CircuitRequest) -> None:
         """A group does not wait for this share: it was measured, or a job with it runs."""
@@ -72,14 +72,13 @@ class WaitingRequests:
             del self._answered[at]
 
     def withdraw(self, trial: str) -> list[CircuitRequest]:
-        """Remove and return the requests of a trial, which has ended: nobody waits for it."""
+        """Remove and return the requests of a trial, which has ended."""
         everything = chain(*self._single.values(), *self._groups.values())
         found = [request for request in everything if request.trial == trial]
         for settings, requests in tuple(self._single.items()):
             self._put_back(settings, [each for each in requests if each.trial != trial])
         self._groups = {at: shares for at, shares in self._groups.items() if at[0] != trial}
         self._answered = {at: parts for at, parts in self._answered.items() if at[0] != trial}
-        self._trials.discard(trial)
         return found
 
     def has(self, request: CircuitRequest) -> bool:
@@ -88,28 +87,21 @@ class WaitingRequests:
         wanted = request.trial, request.settings
         return any((each.trial, each.settings) == wanted for each in everything)
 
-    def next_time(self, ready: Collection[str]) -> float | None:
-        """When something may leave by time alone, in the past if it may already; None if nothing.
-
-        Args:
-            ready: trials that have work which may leave.
-        """
-        everyone = self._everyone_waits(ready)
+    def next_time(self) -> float | None:
+        """When something may leave by time alone, in the past if it may already; None if nothing."""
         times = [self._leaves(request) for request in chain(*self._single.values())]
-        times += [self._group_leaves(at, everyone) for at in self._groups]
+        times += [self._group_leaves(at) for at in self._groups]
         return min(times, default=None)
 
     def release(
-        self, now: float, ready: Collection[str], settings: Collection[JobSettings]
+        self, now: float, settings: Collection[JobSettings]
     ) -> Iterator[tuple[CircuitRequest, ...]]:
         """Remove what may leave: single requests, and groups cut into what fits into a job.
 
         Args:
-            ready: trials that have work which may leave.
-            settings: of this work: what waits with the same settings leaves with it.
+            settings: of work that may leave: what waits with the same settings leaves with it.
         """
-        everyone = self._everyone_waits(ready)
-        leaving = {at: self._group_leaves(at, everyone) <= now for at in self._groups}
+        leaving = {at: self._group_leaves(at) <= now for at in self._groups}
         moved = {*settings}
         moved.update(self._groups[at][0].settings for at, leaves in leaving.items() if leaves)
         moved.update(at for at, requests in self._single.items() if self._may_leave(requests, now))
@@ -120,11 +112,6 @@ class WaitingRequests:
                 yield from self._within_caps(self._groups.pop(at))
         for each in [at for at in self._single if at in moved]:
             yield from ((request,) for request in self._single.pop(each))
-
-    def _everyone_waits(self, ready: Collection[str]) -> bool:
-        complete = (at[0] for at in self._groups if self._is_complete(at))
-        single = (request.trial for request in chain(*self._single.values()))
-        return self._trials <= {*ready, *complete, *single}
 
     def _leaves(self, request: CircuitRequest) -> float:
         if request.rides:
@@ -137,13 +124,13 @@ class WaitingRequests:
         found = {share.part for share in shares} | self._answered.get(at, set())
         return len(found) == shares[0].parts
 
-    def _group_leaves(self, at: tuple[str, str], everyone_waits: bool) -> float:
+    def _group_leaves(self, at: tuple[str, str]) -> float:
         shares = self._groups[at]
         deadline = min(share.deadline for share in shares)
         if not self._is_complete(at):
             return deadline
         complete = max(share.arrival for share in shares)
-        return min(deadline, complete + (0.0 if everyone_waits else self._delay))
+        return min(deadline, complete + (0.0 if at[0] == self._run else self._delay))
 
     def _may_leave(self, requests: list[CircuitRequest], now: float) -> bool:
         """Whether one of them has waited long enough, or they fill a job."""

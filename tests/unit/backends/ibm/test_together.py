@@ -101,3 +101,12 @@ def test_how_a_circuit_is_compiled_is_in_its_name():
             backend.evaluate(TURN, Z, ROWS, key=DrawKey((1,)))
         keys = {each.key for (each,) in gateway.take_turns()}
     assert len(keys) == len(ways)
+
+
+def test_how_many_workers_share_a_step_names_no_measurement_if_there_is_one():
+    """The ledger of an earlier release, in which a lone worker's step was no group, is resumed."""
+    with recording() as gateway:
+        _several(BACKEND, DrawKey((1,)), DrawKey((1,), parts=1))
+    (asked,), (step,) = gateway.take_turns()
+    assert asked.key == step.key == "f5e30c41983c5b67f039ba9d9adca87d"
+    assert (asked.group, step.group, step.deadline) == ("", ":1", float("inf"))

@@ -235,22 +235,24 @@ def steps(*trials: str, arrival: float = 0.0, **changes) -> list[CircuitRequest]
 
 
 def test_steps_of_several_trials_share_a_job():
-    """Of the first trials nobody knows whether others follow; then all are waited for."""
-    packer = Packer(CAPS, delay=DELAY)
-    for each in (*steps("a"), *steps("b", arrival=0.01)):
-        packer.add(each)
-    assert len(packer.take(now=0.01)) == 1
+    """The first one, too, waits for the others, which nobody knows of yet."""
+    packer = Packer(CAPS, delay=DELAY, run="study")
+    for at in (0.0, 5.0):
+        packer.add(*steps("a", arrival=at))
+        assert packer.take(now=at) == ()
+        assert packer.next_time() == at + DELAY
+        for number, trial in enumerate(("b", "c"), start=1):
+            packer.add(*steps(trial, arrival=at + number * DELAY / 4))
+        assert packer.take(now=at + DELAY / 2) == ()
+        (job,) = packer.take(now=at + DELAY)
+        assert [each.trial for each in job.requests] == ["a", "b", "c"]
+
+
+def test_a_step_of_a_run_that_is_no_search_waits_for_nothing():
+    packer = Packer(CAPS, delay=DELAY, run="a")
     packer.add(*steps("a", arrival=5.0))
-    assert packer.take(now=5.0) == ()
-    assert packer.next_time() == 5.0 + DELAY
-    packer.add(*steps("b", arrival=5.02))
-    (job,) = packer.take(now=5.02)
-    assert [each.trial for each in job.requests] == ["a", "b"]
-    packer.add(*steps("a", arrival=7.0))
-    assert len(packer.take(now=7.0 + DELAY)) == 1, "b is not waited for any longer"
-    packer.withdraw("b")
-    packer.add(*steps("a", arrival=9.0))
-    assert len(packer.take(now=9.0)) == 1, "b has ended"
+    assert packer.next_time() == 5.0
+    assert len(packer.take(now=5.0)) == 1
 
 
 def test_what_waits_leaves_with_a_single_request_and_with_what_waits_for_jobs_in_flight():
@@ -289,14 +291,14 @@ def test_a_group_leaves_at_its_deadline_without_the_missing_share_which_follows(
 
 
 def test_a_group_above_the_caps_leaves_in_several_jobs_at_once():
-    packer = Packer(CAPS)
+    packer = Packer(CAPS, run="a")
     for part in range(4):
         packer.add(request(part, group="s", part=part, parts=4, deadline=9.0, rows=4))
     assert [job.executions for job in packer.take(now=0.0)] == [800, 800]
 
 
 def test_what_waits_leaves_earlier_if_a_job_of_its_kind_leaves_or_it_fills_one():
-    packer = Packer(CAPS, delay=DELAY)
+    packer = Packer(CAPS, delay=DELAY, run="a")
     packer.add(request("single"))
     packer.add(request("other", shots=50))
     packer.add(request("group", group="s", deadline=9.0))
