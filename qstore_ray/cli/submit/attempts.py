@@ -145,7 +145,7 @@ def _check_known(exc: BackendError, id_: str) -> None:
     if "does not exist" not in str(exc.__cause__):
         return
     raise BackendError(
-        "the cluster does not know the job any more: its head was started anew, or the job deleted",
+        "the cluster does not know the job any more: its head was started again, or it was deleted",
         field="job",
         value=id_,
         fix="What it had saved is in the storage. The same command submits it again, and resumes.",
