@@ -12,6 +12,7 @@
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   ├── FailedJobError                     a job failed at a service as often as it may
+    │   ├── LostClusterError                   the Ray that a run was on has ended
     │   ├── MissingDependencyError             a package that has to be installed first
     │   └── StorageError                       an object store that refuses, or is out of reach
     ├── ServiceError             exit code 4   a service that is out of reach, or fails
@@ -203,6 +204,10 @@ class FailedJobError(BackendError):
     """A job failed at a service as often as it may; the same run may succeed later."""
 
 
+class LostClusterError(BackendError):
+    """The Ray that a run was on has ended; the run can be resumed."""
+
+
 class MissingDependencyError(BackendError):
     """A package that this feature needs is not installed, or two that exclude each other are."""
 
@@ -275,9 +280,8 @@ class WorkerError(RunError):
 
 
 class RegroupError(WorkerError):
-    """Workers saved a checkpoint and ended, for another group of workers to continue.
-
-    The field is `cluster.max_preemptions` if this counts as a preemption.
+    """Workers saved a checkpoint and ended, for another group to continue; counted as a preemption
+    if the field is `cluster.max_preemptions`.
     """
 
 
@@ -288,9 +292,8 @@ class InterruptedRunError(QStoreError):
 
 
 class BudgetReachedError(InterruptedRunError):
-    """The next paid job would pass a limit of the budget; `value` is the trial, if it is its own.
-
-    Resuming the run with a larger budget continues it.
+    """The next paid job would pass a limit of the budget, of the trial `value` if that has its own.
+    A run is continued with a larger one.
     """
 
 

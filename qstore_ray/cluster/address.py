@@ -46,5 +46,5 @@ def _no_address_error(message: str, address: str, field: str) -> ConfigError:
         field=field,
         value=None if "@" in address else address,  # it may hold a password
         fix="Write host and port, such as 127.0.0.1:6379; leave the address out to train on this "
-        "machine; or run the job file by `qstore submit`, which takes the address of a dashboard.",
+        "machine; or submit the job file, for which the address of a dashboard is right.",
     )

@@ -35,7 +35,8 @@ from qstore_ray.train.ray.controller import (
     FixedWorkers,
     UncoordinatedPolicy,
 )
-from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
+from qstore_ray.train.ray.session import set_implicit_start
+from qstore_ray.train.ray.side_effects import ray_is_lost
 from qstore_ray.train.ray.workers import RunConfig, ScalingConfig
 from qstore_ray.tune.driver import checks, experiment
 
@@ -164,7 +165,7 @@ def test_ray_train_tells_of_failed_workers_before_it_starts_them_again() -> None
 
 def test_ray_says_which_of_its_processes_have_ended() -> None:
     assert list(inspect.signature(Node.dead_processes).parameters) == ["self"]
-    assert not head_is_gone(), "there is no Ray in this process"
+    assert not ray_is_lost(), "there is no Ray in this process"
 
 
 def test_ray_starts_itself_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
                 write(new)
 
     with _loop_beside() as loop:
-        heard = time.monotonic()
+        lost_at: float | None = None
         while True:
             try:
                 with server_errors(address):
@@ -123,10 +123,11 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
             except BackendError as exc:
                 _check_token(exc)
                 _check_known(exc, id_)
-                if time.monotonic() - heard > _PATIENCE:
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > _PATIENCE:
                     raise _lost_error(address, id_) from exc.__cause__
             else:
-                heard = time.monotonic()
+                lost_at = None
                 if status.is_terminal():
                     return exit_code(status, info)
             time.sleep(_PAUSE)
@@ -145,7 +146,7 @@ def _check_known(exc: BackendError, id_: str) -> None:
     if "does not exist" not in str(exc.__cause__):
         return
     raise BackendError(
-        "the cluster does not know the job any more: its head was started anew, or the job deleted",
+        "the cluster does not know the job any more: its head was started again, or it was deleted",
         field="job",
         value=id_,
         fix="What it had saved is in the storage. The same command submits it again, and resumes.",

@@ -1,9 +1,9 @@
 """Calling into Ray from a thread of its own: Ray's calls block, and in the main thread they take
 Ctrl-C for themselves.
 
-A local Ray can lose its head, as when a service manager ends every process of a service. Its calls
-would then wait for a minute, and end this process without a word. So the head is looked after, and
-a call that it cannot answer any more is left alone.
+A Ray can be lost, as when a service manager ends every process of a service, or a head is stopped.
+Its calls would then wait, and end this process without a word. So Ray's process on this machine is
+looked after, and a call that it cannot answer any more is left alone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from qstore_ray.errors import WorkerError
+from qstore_ray.errors import LostClusterError
 from qstore_ray.train.ray.errors import MEMORY_ADVICE
-from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
+from qstore_ray.train.ray.interrupt import ON_REQUEST, reason_of
+from qstore_ray.train.ray.session import set_implicit_start
+from qstore_ray.train.ray.side_effects import RayletLink
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
@@ -32,30 +34,35 @@ def call_beside(call: Callable[[], T], stop: threading.Event, on_stop: Callable[
         on_stop: requests that the work of `call` stops.
 
     Raises:
-        KeyboardInterrupt: a repeated signal, or one that requested a stop before Ray's head died.
-        WorkerError: Ray's head went away.
+        KeyboardInterrupt: a repeated signal, or one that requested a stop before Ray was lost.
+        LostClusterError: Ray was lost.
     """
     future: Future[T] = Future()
     # A thread that does not keep the process alive, as those of a pool would.
     threading.Thread(target=_run, args=(call, future), name="qstore_ray-ray", daemon=True).start()
-    with _starting_no_other_ray(future):
-        _watch(future, stop, on_stop)
+    with _starting_no_other_ray(future), RayletLink() as link:
+        _watch(future, link, stop, on_stop)
     return future.result()
 
 
-def _watch(future: Future[T], stop: threading.Event, on_stop: Callable[[], object]) -> None:
+def _watch(
+    future: Future[T], link: RayletLink, stop: threading.Event, on_stop: Callable[[], object]
+) -> None:
     requested = False
     while not future.done():
         wait([future], timeout=_POLL_SECONDS)
         if stop.is_set() and not requested:
             requested = True
             on_stop()
-        if not future.done() and head_is_gone():
-            if stop.wait(_GRACE_SECONDS):  # both were sent the same signal
+        if not future.done() and link.is_broken():
+            # Both may have been sent the same signal.
+            if stop.wait(_GRACE_SECONDS) and reason_of(stop) == ON_REQUEST:
                 raise KeyboardInterrupt
-            raise WorkerError(
-                "the Ray that was started on this machine has ended",
-                fix=f"Continue with existing='resume'. If memory ran out, first {MEMORY_ADVICE}.",
+            raise LostClusterError(
+                "the Ray on this machine has ended",
+                field="cluster",
+                fix="Continue with existing='resume'; a cluster that was joined has to be started "
+                f"again. If memory ran out, first {MEMORY_ADVICE}.",
             )
 
 

@@ -23,8 +23,10 @@ from qstore_ray.environment import environment
 from qstore_ray.errors import BackendError, first_line
 from qstore_ray.train.ray.interrupt import stop_all
 from qstore_ray.train.ray.side_effects import (
+    leave_ray,
     no_error_prints,
     on_loopback,
+    outliving,
     same_sigterm_handler,
 )
 
@@ -43,7 +45,7 @@ def joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        leave_ray()
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
             try:
                 yield
             finally:
-                ray.shutdown()
+                leave_ray()
     finally:
         forget_token()
 
@@ -80,7 +82,7 @@ def forget_token() -> None:
 def _join(address: str) -> None:
     _probe(address)
     try:
-        with no_error_prints(), same_sigterm_handler():
+        with no_error_prints(), same_sigterm_handler(), outliving():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
         said = first_line(exc)

@@ -10,6 +10,7 @@ this process.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 from qstore_ray.errors import ConfigError, QStoreError, WorkerError
 from qstore_ray.learn.kernel.kernel import BLOCK, Comparison, Kernel, blocks, kernel_matrix, place
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.train.ray.session import ray_session
 
@@ -49,6 +51,7 @@ def gram_matrix(
         ConfigError: a negative number of workers, or blocks of no rows.
         ResourceError: more workers than the cluster has CPUs.
         WorkerError: a worker process died more often than `cluster.max_failures`.
+        LostClusterError: Ray was lost.
         QStoreError: any that the kernel raises.
 
     Examples:
@@ -69,7 +72,10 @@ def gram_matrix(
     cluster = cluster or ClusterConfig()
     with ray_session(cluster, num_workers):
         try:
-            return _Tasks(num_workers, cluster).matrix(kernel, x, y, block)
+            tasks = _Tasks(num_workers, cluster)
+            return call_beside(
+                lambda: tasks.matrix(kernel, x, y, block), threading.Event(), on_stop=lambda: None
+            )
         except RayError as exc:
             raise _translated_error(exc, cluster) from exc
 

@@ -8,6 +8,7 @@ the rows are cut and on however many actors.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from qstore_ray.backends.paid_call import paid_call
 from qstore_ray.data.inputs.frame import check_names
 from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.train.ray.session import ray_session
 
@@ -113,6 +115,7 @@ def predict_rows(
         DataError: rows that the model does not take.
         ResourceError: more workers than there are CPUs.
         WorkerError: the actors failed.
+        LostClusterError: Ray was lost.
     """
     _check_numbers(num_workers, batch_size)
     # In this process, where an error has the row's own number and no actor waits for anything.
@@ -144,7 +147,8 @@ def _predicted(
         batch_size=batch_size,
     )
     try:
-        found = list(predicted.iter_batches(batch_size=None, batch_format="numpy"))
+        batches = predicted.iter_batches(batch_size=None, batch_format="numpy")
+        found = call_beside(lambda: list(batches), threading.Event(), on_stop=lambda: None)
     except RayError as exc:
         raise _translated_error(exc) from exc
     columns: dict[str, Any] = {

@@ -28,7 +28,9 @@ from qstore_ray.errors import BackendError, ResourceError, first_line
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray.join import forget_token, joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
+    leave_ray,
     no_error_prints,
+    outliving,
     own_process_groups,
     same_sigterm_handler,
 )
@@ -118,12 +120,6 @@ def _joined(config: ClusterConfig) -> AbstractContextManager[None]:
     return joined(_address(config))
 
 
-def head_is_gone() -> bool:
-    """Whether this process has started a Ray, and its processes have ended."""
-    node = ray._private.worker.global_worker.node  # noqa: SLF001 - no public way to ask
-    return node is not None and bool(node.dead_processes())
-
-
 def set_implicit_start(allowed: bool) -> bool:
     """Set whether Ray's calls start a Ray if none runs; returns the setting before."""
     before: bool = auto_init_hook.enable_auto_connect
@@ -165,12 +161,12 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
             _start(config, dashboard)
             yield
         finally:
-            ray.shutdown()
+            leave_ray()
 
 
 def _start(config: ClusterConfig, dashboard: bool) -> None:
     try:
-        with own_process_groups(), no_error_prints(), same_sigterm_handler():
+        with own_process_groups(), no_error_prints(), same_sigterm_handler(), outliving():
             ray.init(
                 "local",
                 num_cpus=available_cpus(),

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from typing import Any, Self
 
+import ray
 from ray._private import ray_constants, services, worker
+from ray._raylet import Config  # type: ignore[attr-defined]  # of a compiled module
+
+from qstore_ray.environment import environment
+
+_RECONNECT = "RAY_gcs_rpc_server_reconnect_timeout_s"
+_LONGEST_SECONDS = "300"
 
 
 @contextmanager
@@ -16,14 +27,95 @@ def own_process_groups() -> Iterator[None]:
     """Ray's processes are started in process groups of their own.
 
     Process managers and terminals send a signal to the whole group of the driver. Ray's head would
-    end before the workers can write a checkpoint, and the driver would wait a minute for it.
+    end before the workers can write a checkpoint, and the driver would wait a minute for it. What
+    `outliving` sets is for the driver alone: a raylet must end with its head.
     """
-    usual = services.ConsolePopen
-    services.ConsolePopen = partial(usual, process_group=0)  # type: ignore[assignment, misc]
+    usual: Any = services.ConsolePopen
+    before = os.environ.get(_RECONNECT)
+
+    def start(*args: Any, env: dict[str, str], **kwargs: Any) -> subprocess.Popen[bytes]:
+        own = {name: value for name, value in env.items() if name != _RECONNECT}
+        own |= {} if before is None else {_RECONNECT: before}
+        started: subprocess.Popen[bytes] = usual(*args, env=own, process_group=0, **kwargs)
+        return started
+
+    services.ConsolePopen = start  # type: ignore[assignment, misc]
     try:
         yield
     finally:
         services.ConsolePopen = usual  # type: ignore[misc]
+
+
+@contextmanager
+def outliving() -> Iterator[None]:
+    """A Ray that is initialised in this block does not end this process a minute after its loss.
+
+    Otherwise its core worker calls `_Exit(1)` when the head has not answered for 60 s. It becomes
+    five minutes, which `call_beside` does not need: for calls that nobody looks after.
+    """
+    with environment(defaults={_RECONNECT: _LONGEST_SECONDS}):
+        Config.initialize("")  # read again
+        yield
+
+
+def leave_ray() -> None:
+    """`ray.shutdown()`, unless that would end this process.
+
+    To leave a raylet that has died, Ray's core worker calls `_Exit(1)` in a process whose parent
+    has ended (under nohup, as the first child of a container): it takes the parent for the raylet.
+    Such a process then keeps a Ray that is of no use.
+    """
+    if os.getppid() == 1 and ray_is_lost():
+        atexit.unregister(worker.shutdown)
+        return
+    ray.shutdown()
+
+
+class RayletLink:
+    """A connection to the raylet of this machine that says nothing, and ends when that ends."""
+
+    def __init__(self) -> None:
+        self._node = worker.global_worker.node
+        self._socket: socket.socket | None = None
+        self._refused = False
+
+    def __enter__(self) -> Self:
+        path = getattr(self._node, "raylet_socket_name", None)
+        if path is None:
+            return self
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._socket.connect(path)
+        except ConnectionRefusedError:
+            self._refused = True
+        except OSError:  # its file is gone: it may live all the same, and nothing is known
+            self.__exit__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def is_broken(self) -> bool:
+        """Whether the raylet has ended, or the head, where this process has started it."""
+        if self._refused or (self._node is not None and self._node.dead_processes()):
+            return True
+        if self._socket is None:
+            return False
+        try:
+            return not self._socket.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+
+def ray_is_lost() -> bool:
+    """Whether this process has a Ray, and the part of it on this machine has ended."""
+    with RayletLink() as link:
+        return link.is_broken()
 
 
 @contextmanager

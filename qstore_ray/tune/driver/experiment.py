@@ -23,11 +23,11 @@ from ray.tune.stopper import Stopper
 
 from qstore_ray.backends.paid import withdraw_trial
 from qstore_ray.environment import environment
-from qstore_ray.errors import WorkerError
+from qstore_ray.errors import LostClusterError, WorkerError
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.train.ray.interrupt import reason_of, stop_on_signal
-from qstore_ray.train.ray.session import head_is_gone
+from qstore_ray.train.ray.side_effects import ray_is_lost
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.search import StudySearch
 from qstore_ray.tune.driver.usage import SearchUsage
@@ -60,7 +60,8 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: Se
 
     Raises:
         StudyError: the study's storage is out of reach.
-        WorkerError: Ray Tune ended with an error, or Ray's head went away.
+        WorkerError: Ray Tune ended with an error.
+        LostClusterError: Ray was lost.
         KeyboardInterrupt: a signal insisted; what Ray Tune does then ends with Ray.
     """
     at_a_time = None if plan.scheduler.pauses else room.concurrency
@@ -82,9 +83,9 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: Se
             )
     except (RayError, TuneError) as exc:
         raise search.error or _ray_tune_error(exc, study.folder) from exc
-    except (KeyboardInterrupt, WorkerError) as exc:
+    except (KeyboardInterrupt, LostClusterError) as exc:
         search.leaving.set()  # Ray Tune's thread may still run, and takes no trial for failed
-        if isinstance(exc, WorkerError) or not head_is_gone():
+        if isinstance(exc, LostClusterError) or not ray_is_lost():
             raise
         # Ray's processes were ended together with the search: there is nothing to wait for.
     finally:

@@ -249,14 +249,20 @@ def test_ctrl_c_ends_the_following_of_a_job_at_once(seconds: float) -> None:
 
 
 class GoneJobs(Jobs):
-    """A job server that goes away: its answers are errors, of which the last is repeated."""
+    """A job server that goes away: its answers are errors, of which the last is repeated.
 
-    def __init__(self, *answers: Exception | JobDetails) -> None:
+    Args:
+        seconds: for which its logs come.
+    """
+
+    def __init__(self, *answers: Exception | JobDetails, seconds: float = 0.0) -> None:
         super().__init__()
+        self.seconds = seconds
         self.answers = list(answers)
 
     async def tail_job_logs(self, id_: str) -> AsyncIterator[str]:
         yield "one\n"
+        await asyncio.sleep(self.seconds)
         yield "two\n"
         raise ConnectionResetError("reset")
 
@@ -276,11 +282,15 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_a_job_server_that_is_away_for_a_moment_costs_neither_logs_nor_exit_code() -> None:
+def test_a_job_server_that_is_away_for_a_moment_costs_neither_logs_nor_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also after logs that came for longer than it may be away."""
+    monkeypatch.setattr("qstore_ray.cli.submit.attempts._PATIENCE", 1.0)
     lines: list[str] = []
     away = [ConnectionError("refused")] * 3
     running, failed = _details("RUNNING", None), _details("FAILED", 3)
-    jobs = GoneJobs(*away, running, running, *away, failed)
+    jobs = GoneJobs(*away, running, running, *away, failed, seconds=1.5)
     assert follow(jobs, "iris", lines.append) == 3
     assert lines == ["one\n", "two\n"]
 

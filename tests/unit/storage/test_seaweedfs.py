@@ -56,6 +56,9 @@ __all__ = [
 
 pytestmark = pytest.mark.slow
 
+READER = {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "reading"}
+"""Keys that may read and list."""
+
 
 def _free_ports(number: int) -> list[int]:
     """Ports whose neighbours 10,000 above are free too, for gRPC."""
@@ -77,7 +80,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("weed")
     keys = {"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}
     user = {"name": "t", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [user]}))
+    keys = {"accessKey": READER["AWS_ACCESS_KEY_ID"], "secretKey": READER["AWS_SECRET_ACCESS_KEY"]}
+    reader = {"name": "r", "credentials": [keys], "actions": ["Read", "List"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [user, reader]}))
     master, volume, filer, s3, metrics, iceberg, lance = _free_ports(7)
     command = [
         program, "server", "-dir", str(folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1",
