@@ -122,7 +122,7 @@ def test_the_account_is_that_of_the_accountant_and_ends_the_run(sampling):
     assert private.epsilon(state.privacy) <= 4.0
     assert accountant.epsilon(accountant.init(), 1e-3, taken) <= 4.0
     assert accountant.epsilon(accountant.init(), 1e-3, taken + 1) > 4.0
-    assert 0 < taken
+    assert taken > 0
 
 
 def test_epsilon_alone_chooses_the_noise_for_all_rounds():
