@@ -38,6 +38,14 @@ if TYPE_CHECKING:
     from qstore_ray.estimator import QuantumClassifier as QuantumClassifier
     from qstore_ray.estimator import QuantumKernelClassifier as QuantumKernelClassifier
     from qstore_ray.estimator import QuantumRegressor as QuantumRegressor
+    from qstore_ray.federated.config import FederationConfig as FederationConfig
+    from qstore_ray.federated.hosts.sites import ClientSite as ClientSite
+    from qstore_ray.federated.job import FederatedJob as FederatedJob
+    from qstore_ray.federated.job import run_federated_job as run_federated_job
+    from qstore_ray.federated.partitions import PartitionConfig as PartitionConfig
+    from qstore_ray.federated.result import FederatedResult as FederatedResult
+    from qstore_ray.federated.rows import divide as divide
+    from qstore_ray.federated.trainer import FederatedTrainer as FederatedTrainer
     from qstore_ray.job import JobConfig as JobConfig
     from qstore_ray.job import run_job as run_job
     from qstore_ray.job import run_search as run_search
@@ -90,6 +98,7 @@ _EXPORTS = {
     "Budget": "qstore_ray.train.callbacks.budget",
     "Callback": "qstore_ray.train.callbacks.base",
     "Circuit": "qstore_ray.circuits.circuit",
+    "ClientSite": "qstore_ray.federated.hosts.sites",
     "ClusterConfig": "qstore_ray.train.config",
     "Config": "qstore_ray.config",
     "ConvergenceMonitor": "qstore_ray.train.callbacks.convergence",
@@ -99,6 +108,10 @@ _EXPORTS = {
     "Display": "qstore_ray.track.base",
     "EarlyStopping": "qstore_ray.train.callbacks.early_stopping",
     "Estimates": "qstore_ray.backends.base",
+    "FederatedJob": "qstore_ray.federated.job",
+    "FederatedResult": "qstore_ray.federated.result",
+    "FederatedTrainer": "qstore_ray.federated.trainer",
+    "FederationConfig": "qstore_ray.federated.config",
     "FidelityKernel": "qstore_ray.learn.kernel.kernel",
     "GradientStats": "qstore_ray.train.callbacks.gradient_stats",
     "JobConfig": "qstore_ray.job",
@@ -111,6 +124,7 @@ _EXPORTS = {
     "Objective": "qstore_ray.tune.objective",
     "Observable": "qstore_ray.circuits.observable",
     "Op": "qstore_ray.circuits.template",
+    "PartitionConfig": "qstore_ray.federated.partitions",
     "ProgressBar": "qstore_ray.cli.progress.progress",
     "ProjectedKernel": "qstore_ray.learn.kernel.kernel",
     "QStoreError": "qstore_ray.errors",
@@ -139,6 +153,7 @@ _EXPORTS = {
     "build_circuit": "qstore_ray.circuits.library.library",
     "compare": "qstore_ray.track.reading.compare",
     "configure_logging": "qstore_ray.track.logs.logging",
+    "divide": "qstore_ray.federated.rows",
     "gram_matrix": "qstore_ray.train.ray.kernel_matrix",
     "open_backend": "qstore_ray.backends",
     "param": "qstore_ray.circuits.template",
@@ -146,6 +161,7 @@ _EXPORTS = {
     "read_result": "qstore_ray.tune.study.result",
     "register_model": "qstore_ray.track.mlflow.registry",
     "row": "qstore_ray.circuits.template",
+    "run_federated_job": "qstore_ray.federated.job",
     "run_job": "qstore_ray.job",
     "run_search": "qstore_ray.job",
     "sync_run": "qstore_ray.track.sync",
@@ -158,6 +174,7 @@ __all__ = [
     "Budget",
     "Callback",
     "Circuit",
+    "ClientSite",
     "ClusterConfig",
     "Config",
     "ConvergenceMonitor",
@@ -167,6 +184,10 @@ __all__ = [
     "Display",
     "EarlyStopping",
     "Estimates",
+    "FederatedJob",
+    "FederatedResult",
+    "FederatedTrainer",
+    "FederationConfig",
     "FidelityKernel",
     "GradientStats",
     "JobConfig",
@@ -179,6 +200,7 @@ __all__ = [
     "Objective",
     "Observable",
     "Op",
+    "PartitionConfig",
     "ProgressBar",
     "ProjectedKernel",
     "QStoreError",
@@ -207,6 +229,7 @@ __all__ = [
     "build_circuit",
     "compare",
     "configure_logging",
+    "divide",
     "gram_matrix",
     "open_backend",
     "param",
@@ -214,6 +237,7 @@ __all__ = [
     "read_result",
     "register_model",
     "row",
+    "run_federated_job",
     "run_job",
     "run_search",
     "sync_run",

@@ -107,7 +107,13 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-OWN_RAY = ("test_cluster_ray", "test_driver_ray", "test_join_ray", "test_tune_driver_ray")
+OWN_RAY = (
+    "test_federation_driver_ray",
+    "test_cluster_ray",
+    "test_driver_ray",
+    "test_join_ray",
+    "test_tune_driver_ray",
+)
 """These start Ray in processes of their own, and do not need the shared cluster."""
 
 

@@ -1,4 +1,4 @@
-"""`qstore federate`: train a federation from a job file, in this process."""
+"""`qstore federate`: train a federation from a job file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "federate jobs/digits_federated.toml",
     "federate jobs/digits_federated.toml --set federation.rounds=5 --set partition.alpha=0.1",
+    "federate jobs/digits_federated.toml --workers 2",
     "federate jobs/digits_federated.toml --resume --json",
 )
 
@@ -27,15 +28,26 @@ EXAMPLES = examples(
 def federate(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
     changes: Set = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Ray actors that hold the clients (federation.num_workers); 0 for none.",
+        ),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a run that was interrupted or failed.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue a run that was interrupted or failed, or finished with fewer rounds.",
+        ),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Divide a dataset among clients and train one model by rounds, in this process.
+    """Divide a dataset among clients and train one model by rounds.
 
     A round is committed as a whole: a run that is stopped continues with --resume, and ends with
     the same result as without a stop.
@@ -43,7 +55,8 @@ def federate(
     from qstore_ray.federated.job import FederatedJob, run_federated_job
 
     existing = existing_of("run", resume=resume, fresh=fresh)
-    config = FederatedJob.load(job, changes or [])
+    given = [] if workers is None else [f"federation.num_workers={workers}"]
+    config = FederatedJob.load(job, [*(changes or []), *given])
     with contextlib.redirect_stdout(sys.stderr):
         result = run_federated_job(config, existing=existing)
     if as_json:
@@ -53,10 +66,7 @@ def federate(
 
 
 def _as_dict(config: FederatedJob, result: FederatedResult) -> dict[str, Any]:
-    from qstore_ray.federated.job import bytes_of_a_round
-
     excluded = {str(each.round): dict(each.excluded) for each in result.history if each.excluded}
-    size = bytes_of_a_round(result.theta, config.federation, len(result.shards))
     return {
         "status": "finished",
         "name": config.name,
@@ -64,7 +74,12 @@ def _as_dict(config: FederatedJob, result: FederatedResult) -> dict[str, Any]:
         **result.metrics,
         "rounds": config.federation.rounds,
         "clients": len(result.shards),
-        "bytes_per_round": size,
+        "bytes_per_round": _bytes_of_a_round(result),
+        "report": shown_place(report)
+        if (report := result.run_dir / "report.html").exists()
+        else None,
+        "privacy": None if result.privacy is None else result.privacy.model_dump(),
+        "epsilons": dict(result.epsilons),
         "parameters": len(result.theta),
         "shards": {name: counts.tolist() for name, counts in result.shards.items()},
         "excluded": excluded,
@@ -72,10 +87,9 @@ def _as_dict(config: FederatedJob, result: FederatedResult) -> dict[str, Any]:
 
 
 def _as_text(config: FederatedJob, result: FederatedResult) -> str:
-    from qstore_ray.federated.job import bytes_of_a_round
+    from qstore_ray.learn.privacy.statement import statement_text
 
     federation = config.federation
-    size = bytes_of_a_round(result.theta, federation, len(result.shards))
     lines: list[tuple[str, Any]] = [("run", shown_place(result.run_dir))]
     if "test_accuracy" in result.metrics:
         lines.append(("test", f"accuracy {result.metrics['test_accuracy']:.4f}"))
@@ -85,7 +99,14 @@ def _as_text(config: FederatedJob, result: FederatedResult) -> str:
     lines.append(("rounds", f"{federation.rounds}, {federation.strategy}{hidden}"))
     asked = federation.per_round(len(result.shards))
     lines.append(("clients", f"{len(result.shards)}, {asked} a round"))
-    lines.append(("a round", f"{size:,} bytes of models"))
+    lines.append(("a round", f"{_bytes_of_a_round(result):,} bytes to and from the clients"))
+    if result.privacy is not None:
+        lines.append(("privacy", statement_text(result.privacy)))
+    spent = [epsilon for epsilon in result.epsilons.values() if epsilon is not None]
+    if spent:
+        lines.append(("rows", f"ε of at most {max(spent):.4g} for each row of a client"))
+    if (report := _report(result)) is not None:
+        lines.append(("report", report))
     for record in result.history:
         lines += [(f"round {record.round}", f"{c}: {why}") for c, why in record.excluded.items()]
     rows = [
@@ -93,3 +114,14 @@ def _as_text(config: FederatedJob, result: FederatedResult) -> str:
         for name, counts in result.shards.items()
     ]
     return f"{facts(lines)}\n\n{table(['client', 'rows', 'of each class'], rows)}"
+
+
+def _bytes_of_a_round(result: FederatedResult) -> int:
+    """The mean over the rounds of this attempt."""
+    moved = [record.sent + record.received for record in result.history]
+    return round(sum(moved) / len(moved)) if moved else 0
+
+
+def _report(result: FederatedResult) -> str | None:
+    path = result.run_dir / "report.html"
+    return shown_place(path) if path.exists() else None

@@ -178,7 +178,7 @@ def _check_facts(clients: Mapping[str, ClientFacts]) -> None:
         for what, own, others in (
             ("features", found.n_features, first.n_features),
             ("classes", found.classes, first.classes),
-            ("task", found.task, first.task),
+            ("task", found.task or first.task, first.task or found.task),
             ("targets", found.targets, first.targets),
         ):
             if own != others:

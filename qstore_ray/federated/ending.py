@@ -71,6 +71,7 @@ class FederationEnding:
             fingerprints=folder.record["fingerprints"],
             resumed=resumed,
         )
+        self._follows = False
         self._follower = Follower(info, open_trackers_beside(track))
 
     @contextmanager
@@ -83,6 +84,7 @@ class FederationEnding:
         status: Status = "failed"
         try:
             self._follower.start()
+            self._follows = True
             yield
             status = "finished"
         except InterruptedRunError:
@@ -94,9 +96,7 @@ class FederationEnding:
             steps: tuple[Callable[[], object], ...] = (
                 lambda: close_metrics(self._folder, status, raised),
                 lambda: self._draw(status),
-                lambda: self._follower.stop(
-                    status, summary=self._metrics, artifacts=artifacts(self._folder, self._files)
-                ),
+                lambda: self._stop_following(status),
                 lambda: self._folder.set_status(status, metrics=self._metrics),
                 self._folder.close,
             )
@@ -116,6 +116,11 @@ class FederationEnding:
         if self._track.figures and has_test and result.model.tells_classes:
             assert dataset is not None
             self._confusion = result.model.confusion(dataset, "test")
+
+    def _stop_following(self, status: Status) -> None:
+        if self._follows:
+            files = artifacts(self._folder, self._files)
+            self._follower.stop(status, summary=self._metrics, artifacts=files)
 
     def _draw(self, status: Status) -> None:
         """Write `report.html`, and the figures of a run that finished."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from qstore_ray.config import Config
@@ -18,7 +17,6 @@ from qstore_ray.train.config import ClusterConfig, TrainerConfig
 if TYPE_CHECKING:
     from qstore_ray.federated.result import FederatedResult
     from qstore_ray.train.run.run_folder import Existing
-    from qstore_ray.types import FloatArray
 
 
 class FederatedJob(Config):
@@ -62,12 +60,3 @@ def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> Fed
         cluster=job.cluster, track=job.track, tables={"partition": job.partition},
     )  # fmt: skip
     return trainer.fit(divide(dataset, job.partition), test=test, existing=existing)
-
-
-def bytes_of_a_round(theta: FloatArray, federation: FederationConfig, n_clients: int) -> int:
-    """What models weigh that a round moves: one to each client that is asked, and one back.
-
-    Control variates double it. Keys and shares of a secure sum are not counted.
-    """
-    vectors = 4 if federation.strategy == "scaffold" else 2
-    return vectors * federation.per_round(n_clients) * int(np.asarray(theta).nbytes)

@@ -30,8 +30,10 @@ class PartitionConfig(Config):
     """How rows are divided.
 
     Args:
-        kind: `iid`, `dirichlet` or `quantity`.
-        clients: how many.
+        kind: `iid`, `dirichlet`, `quantity`, or `by_value` for all rows with the same value of a
+            column.
+        clients: how many; of `by_value` the values say it.
+        column: of the table, with `by_value`, such as "hospital"; it need not be a feature.
         alpha: of the Dirichlet distribution: small is uneven. With 10 classes and 10 clients 0.1
             leaves a client 4 classes, 0.5 gives it 8, 100 all of them. `iid` has none.
         fewest_rows: every client gets this many; a partition with fewer is drawn again.
@@ -39,8 +41,9 @@ class PartitionConfig(Config):
         seed: decides everything.
     """
 
-    kind: Literal["iid", "dirichlet", "quantity"] = "iid"
+    kind: Literal["iid", "dirichlet", "quantity", "by_value"] = "iid"
     clients: int = Field(default=10, ge=1)
+    column: str | None = None
     alpha: float = Field(default=0.5, gt=0.0)
     fewest_rows: int = Field(default=10, ge=1)
     draws: int = Field(default=100, ge=1)
@@ -48,9 +51,26 @@ class PartitionConfig(Config):
 
     @model_validator(mode="after")
     def _alpha_is_used(self) -> Self:
-        if self.kind == "iid" and "alpha" in self.model_fields_set:
+        by_value = self.kind == "by_value"
+        if by_value != (self.column is not None):
             raise ConfigError(
-                "an even division has no alpha",
+                "clients by the values of a column need the column"
+                if by_value
+                else "a column says who has which rows with by_value alone",
+                field="column",
+                value=self.column,
+                fix='Write kind = "by_value", column = "hospital".',
+            )
+        if by_value and "clients" in self.model_fields_set:
+            raise ConfigError(
+                "the values of the column say how many clients there are",
+                field="clients",
+                value=self.clients,
+                fix="Leave it out.",
+            )
+        if self.kind in ("iid", "by_value") and "alpha" in self.model_fields_set:
+            raise ConfigError(
+                "this division has no alpha",
                 field="alpha",
                 value=self.alpha,
                 fix='Leave it out, or set kind = "dirichlet".',
@@ -67,6 +87,7 @@ def partition(config: PartitionConfig, y: AnyArray) -> list[IntArray]:
     Raises:
         DataError: no partition gives every client its fewest rows, or rows without one class each.
     """
+    assert config.kind in _DIVISIONS, "by_value divides by a column, not by a draw"
     n_rows = len(y)
     if n_rows < config.clients * config.fewest_rows:
         raise DataError(

@@ -79,6 +79,7 @@ class FederationRounds:
         folder = self._folder
         with MetricsFile(folder.metrics) as metrics:
             metrics.trim(state.round)
+            prune_checkpoints(folder.checkpoints, self._kept)  # if it was killed at that
             metrics.append(
                 {"event": "start", "generation": folder.generation,
                  "epochs": self._config.rounds, "resumed_from_epoch": state.round,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qstore_ray.data.config import SplitConfig
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import DataError
-from qstore_ray.federated.partitions import PartitionConfig, partition
+from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.federated.partitions import PartitionConfig, by_value, partition
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray, Task
@@ -102,17 +103,60 @@ def preparation_digest(dataset: Dataset) -> str:
 
 
 def divide(dataset: Dataset, config: PartitionConfig) -> dict[str, ClientRows]:
-    """The rows of train divided among clients that are called client-0, client-1, ….
+    """The rows of train divided among clients that are called client-0, client-1, …, or after the
+    values of a column.
 
     Raises:
-        DataError: no partition gives every client its fewest rows.
+        DataError: no partition gives every client its fewest rows, or a row has no value.
+        ConfigError: the source of the dataset has no columns.
     """
     whole = ClientRows.of(dataset)
+    if config.column is not None:
+        parts = by_value(_values(dataset, config.column))
+        for name, rows in parts.items():
+            if len(rows) < config.fewest_rows:
+                raise DataError(
+                    f"client {name} has {len(rows)} rows, fewer than {config.fewest_rows}",
+                    field="partition.fewest_rows",
+                    value=config.fewest_rows,
+                    fix="Lower it, or leave out rows with this value (dataset.select).",
+                )
+        return {name: whole.take(rows) for name, rows in parts.items()}
     digits = len(str(config.clients - 1))
     return {
         f"client-{number:0{digits}}": whole.take(rows)
         for number, rows in enumerate(partition(config, whole.y))
     }
+
+
+def _values(dataset: Dataset, column: str) -> list[str]:
+    """The value of a column for each row of train: the data are loaded again with it as label."""
+    from qstore_ray.data.loader import DatasetLoader
+
+    config = dataset.config
+    if config.columns is None:
+        raise ConfigError(
+            "the data have no columns by name",
+            field="partition.column",
+            value=column,
+            fix='Name them, as dataset.columns = { label = "…" } of the source local does.',
+        )
+    columns = config.columns.model_copy(update={"label": column, "group": None, "weight": None})
+    changed = {"columns": columns, "split": SplitConfig(train=1.0), "task": "classification"}
+    changed |= {"preprocessing": (), "augmentation": None, "stream": False, "rare_classes": "keep"}
+    found = DatasetLoader.load(config.model_copy(update=changed))
+    labels = found.labels("train")
+    known = {int(row): str(found.classes[k]) for row, k in zip(found.rows("train"), labels,
+                                                               strict=True)}  # fmt: skip
+    missing = [int(row) for row in dataset.rows("train") if int(row) not in known]
+    if missing:
+        raise DataError(
+            f"row {missing[0]} has no value in the column that says whose it is",
+            field="partition.column",
+            value=column,
+            fix="Fill the column, or leave the row out.",
+        )
+    return [known[int(row)] for row in dataset.rows("train")]
 
 
 def shard_table(clients: Mapping[str, ClientRows]) -> dict[str, IntArray]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.errors import QStoreError, RunError
+from qstore_ray.errors import CheckpointError, QStoreError, RunError
 from qstore_ray.federated.client import LocalClient
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.fleet import ClientFault
@@ -78,7 +78,7 @@ class ClientHost:
 
     def fault(self, error: QStoreError) -> ClientFault:
         """See `HostedClient`. A client that keeps its rows reports no value of them."""
-        if isinstance(self._given, ClientRows):
+        if isinstance(self._given, ClientRows) or type(error) is CheckpointError:  # of its key
             return ClientFault(f"{type(error).__name__}: {error}", error)
         said = f"field {error.field!r}" if error.field else "without a field"
         return ClientFault(

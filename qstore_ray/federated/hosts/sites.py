@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -77,6 +78,8 @@ def site_key(name: str, key_file: str | None) -> bytes:
         if not path.exists():
             _write(path)
         key = path.read_bytes()
+        for part in path.parent.glob(f".{path.name}.*.part"):  # of one that was killed
+            part.unlink(missing_ok=True)
     except OSError as exc:
         raise CheckpointError(
             f"cannot use the key of a client: {exc.strerror or type(exc).__name__}",
@@ -107,9 +110,6 @@ def _write(path: Path) -> None:
         file.write(new_secret())
         file.flush()
         os.fsync(file.fileno())
-    try:
+    with suppress(FileExistsError, FileNotFoundError):  # the other one has won
         os.link(part, path)
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink()
+    part.unlink(missing_ok=True)

@@ -69,12 +69,12 @@ class RowPrivacy:
                 value=self._plan.asked.epsilon,
                 fix="End the federation, or ask this client less often (federation.fraction).",
             )
-        about = f"{_PURPOSE} {task.run} {self._name} {task.round}"
+        about = f"{_PURPOSE} {self._name} {task.round}"
         if self._seed is not None:
             key = NoiseKey(derived_key(NoiseKey.for_tests(self._seed).secret, about))
         else:
             assert self.secret, "given before the first round"
-            key = NoiseKey(derived_key(self.secret, about))
+            key = NoiseKey(derived_key(self.secret, f"{about} {task.run}"))
         return PrivateTraining(self._plan, key, LocalReducer())
 
     def epsilon(self, asked: int) -> float | None:

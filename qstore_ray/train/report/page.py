@@ -25,6 +25,7 @@ from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
 from qstore_ray.train.report.execution import execution, scored_ways, without_details
 from qstore_ray.train.report.facts import ModelFacts, RunFacts
+from qstore_ray.train.report.federation import federation_section
 
 _LONGEST: Final = 300
 _MOST_EVENTS: Final = 200
@@ -60,6 +61,7 @@ def _rendered(facts: RunFacts, figures: Mapping[str, bytes]) -> str:
         _messages(facts),
         _results(facts),
         _curves(figures),
+        federation_section(facts.records),
         _classes(facts, figures),
         _data(facts),
         _circuit(facts),

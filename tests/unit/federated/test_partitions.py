@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, QStoreError
 from qstore_ray.federated.partitions import PartitionConfig, by_value, partition
 from qstore_ray.federated.rows import divide, shard_table
 
@@ -80,3 +81,47 @@ def test_a_dataset_is_divided_and_its_shards_are_counted():
     n_train = len(dataset.labels("train"))
     assert sum(counts.sum() for counts in table.values()) == n_train
     assert {len(counts) for counts in table.values()} == {2}
+
+
+# ---------------------------------------------------------------------------- by a column's values
+
+
+@pytest.fixture
+def visits(tmp_path):
+    """A table of three hospitals, of which one has few rows."""
+    generator = np.random.default_rng(0)
+    names = [f"h{i % 2}" for i in range(50)] + ["h2"] * 3
+    lines = [
+        f"{name},{a},{b},{'yes' if a > 0 else 'no'}\n"
+        for name, (a, b) in zip(names, generator.normal(size=(53, 2)), strict=True)
+    ]
+    path = tmp_path / "visits.csv"
+    path.write_text("hospital,width,length,label\n" + "".join(lines))
+    return DatasetLoader.load(
+        DatasetConfig(
+            name="visits", source="local", params={"path": str(path)},
+            columns={"label": "label", "features": ["width", "length"]},
+            split={"train": 1.0}, preprocessing=[{"name": "standard"}],
+        )
+    )  # fmt: skip
+
+
+def test_rows_are_divided_by_a_column_that_is_no_feature(visits):
+    found = divide(visits, PartitionConfig(kind="by_value", column="hospital", fewest_rows=3))
+    assert {name: len(rows.x) for name, rows in found.items()} == {"h0": 25, "h1": 25, "h2": 3}
+    x, y = visits.materialize("train")
+    place = {int(row): n for n, row in enumerate(visits.rows("train"))}
+    first = [place[row] for row in range(0, 50, 2)]
+    assert found["h0"].x.tobytes() == x[sorted(first)].tobytes()
+    assert found["h0"].y.tolist() == y[sorted(first)].tolist()
+
+
+def test_a_value_with_few_rows_a_missing_column_and_a_column_alone_are_refused(visits):
+    with pytest.raises(DataError, match="h2 has 3 rows"):
+        divide(visits, PartitionConfig(kind="by_value", column="hospital"))
+    with pytest.raises(QStoreError):
+        divide(visits, PartitionConfig(kind="by_value", column="town"))
+    for wrong in ({"kind": "by_value"}, {"column": "hospital"},
+                  {"kind": "by_value", "column": "hospital", "clients": 3}):  # fmt: skip
+        with pytest.raises(ConfigError):
+            PartitionConfig(**wrong)
