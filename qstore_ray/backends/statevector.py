@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
-from qstore_ray.backends.blocks import summed, vjp_in_two
+from qstore_ray.backends.blocks import summed, vjp_by_block
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
@@ -267,11 +267,9 @@ class StatevectorBackend:
             back = partial(run.pullback, rows_gradient=rows_gradient)
             return run.estimates(), back if block is None else lambda g: summed(back(g), block)
         observables = tuple(observables)
-        program = None
-        if not self._is_cut(template):
-            program = self._compiled(template, observables, bindings, block)
-        if isinstance(program, CutProgram):
-            return vjp_in_two(program, bindings, rows_gradient, self.threads)
+        if block == BLOCK and self.engine == "native" and not self._is_cut(template):
+            program = self._compiled(template, observables, bindings.params.ndim == 2)
+            return vjp_by_block(program, bindings, rows_gradient, self.threads, self.precision)
         values, reverse = self._exact(template, observables, bindings, keep=True)
 
         def pullback(cotangent: FloatArray) -> Gradients:
@@ -288,24 +286,22 @@ class StatevectorBackend:
         self,
         template: Template,
         observables: tuple[Observable, ...],
-        bindings: Bindings,
-        block: int | None,
+        params_per_row: bool,
     ) -> Program | CutProgram:
         """The circuit's program; two of them where that is worth it and all rows share parameters.
 
         The last one is known by its very objects: to compare circuits gate by gate costs a small
         step a good part of its time.
         """
-        shape = bindings.params.ndim, block
         last = self._last
         known = last and last.template is template and last.observables is observables
-        if last and known and last.shape == shape:
+        if last and known and last.params_per_row == params_per_row:
             return last.program
         cut = None
-        if self.engine == "native" and self.precision == "complex128" and shape == (1, BLOCK):
+        if self.precision == "complex128" and not params_per_row:
             cut = compile_cut(template, observables)
-        program = cut or compile_program(template, observables, shape[0] == 2)
-        self._last = _Compiled(template, observables, shape, program)
+        program = cut or compile_program(template, observables, params_per_row)
+        self._last = _Compiled(template, observables, params_per_row, program)
         return program
 
     def states(self, template: Template, bindings: Bindings) -> ComplexArray:
@@ -391,9 +387,9 @@ class StatevectorBackend:
 
 
 class _Compiled(NamedTuple):
-    """A program, what it was compiled of, and the parameters' dimensions and block."""
+    """A program, and what it was compiled of."""
 
     template: Template
     observables: tuple[Observable, ...]
-    shape: tuple[int, int | None]
+    params_per_row: bool
     program: Program | CutProgram

@@ -130,5 +130,5 @@ def fill_dense(
         np.multiply(x[..., :, None], cotangent[..., None, :], out=by_weights)
         by_bias[:] = cotangent
     else:
-        by_weights[:] = x.transpose(0, 2, 1) @ cotangent
+        np.matmul(x.transpose(0, 2, 1), cotangent, out=by_weights)
         by_bias[:] = cotangent.sum(axis=1)

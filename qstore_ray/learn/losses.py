@@ -89,10 +89,10 @@ def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> _Both:
     scores -= scores.max(axis=0)
     slope = np.exp(scores)
     total = slope.sum(axis=0)
-    hit = (targets.ravel(), np.arange(targets.size))
-    value = np.log(total) - scores[hit]
+    hit = targets.ravel() * targets.size + np.arange(targets.size)  # places in the flat arrays
+    value = np.log(total) - scores.ravel()[hit]
     slope /= total
-    slope[hit] -= 1.0
+    slope.ravel()[hit] -= 1.0
     return value.reshape(targets.shape), slope.T.reshape(outputs.shape)
 
 

@@ -57,6 +57,7 @@ def value_and_grad(
     key: DrawKey | None = None,
     *,
     clip: float | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Σ over each block of ∂loss/∂θ, loss, rows, correct: (blocks, len(θ) + 3).
 
@@ -67,11 +68,16 @@ def value_and_grad(
         key: names the random draws of a backend that has any.
         clip: the largest norm of one row's gradient; a larger one is scaled down to it before the
             rows are added (DP-SGD). None leaves all as they are.
+        out: where the result is written.
     """
     n_rows = len(x)
     x, there = _blocks(x)
     y = _padded(y, len(x))
-    weight = there if weight is None else there * _padded(weight, len(x))
+    if weight is not None:
+        weight = _padded(weight, len(x)) if there is None else there * _padded(weight, len(x))
+    weight = there if weight is None else weight
+    if out is None:
+        out = np.empty((len(x) // BLOCK, model.n_parameters + EXTRA))
     parts = model.split(theta)
     inputs, before = model.inputs(parts, _by_block(x))
     inputs = inputs.reshape(len(x), -1)
@@ -87,14 +93,18 @@ def value_and_grad(
         block=BLOCK if clip is None else None,
     )
     outputs, hidden, after = _head(model, parts, _by_block(estimates.values))
-    targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
+    targets = _by_block(y)
+    there = None if there is None else _by_block(there)
+    weight = None if weight is None else _by_block(weight)
     values, slopes = model.loss.value_and_grad(outputs, targets)
-    slopes = slopes * weight[..., None]
+    if weight is not None:
+        slopes = slopes * weight[..., None]
+    gradient = out[:, :-EXTRA]
     if clip is not None and model.pre is None and model.post is None and clip > _SMALLEST_CLIP:
-        gradient = _clipped(model, parts, hidden, slopes, pullback, angles, clip)
+        gradient[:] = _clipped(model, parts, hidden, slopes, pullback, angles, clip)
     else:
-        each = () if clip is None else (BLOCK,)  # gradients of single rows, to be clipped
-        gradient = np.zeros((len(x) // BLOCK, *each, model.n_parameters))
+        if clip is not None:  # gradients of single rows, to be clipped
+            gradient = np.zeros((len(x) // BLOCK, BLOCK, model.n_parameters))
         found = model.split(gradient)  # views, filled part by part
         slopes = _through_head(model, parts, found, hidden, after, slopes)
         gradients = pullback(slopes.reshape(len(x), -1))
@@ -111,9 +121,10 @@ def value_and_grad(
             by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
             model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
         if clip is not None:
-            gradient = _by_block(clip_rows(gradient.reshape(len(x), -1), clip)).sum(axis=1)
-    scores = _scores(model, outputs, targets, values, there, weight, there)
-    return np.concatenate([gradient, scores], axis=1)
+            clipped = clip_rows(gradient.reshape(len(x), -1), clip)
+            out[:, :-EXTRA] = _by_block(clipped).sum(axis=1)
+    _fill_scores(out[:, -EXTRA:], model, outputs, targets, values, there, weight, there)
+    return out
 
 
 def evaluate(
@@ -170,7 +181,9 @@ def scored(
     targets, there, weight = _by_block(_padded(y, n_rows)), _by_block(there), _by_block(weight)
     losses, _ = model.loss.value_and_grad(outputs, targets)
     counted = weight if weighs_correct else there
-    return _scores(model, outputs, targets, losses, there, weight, counted)
+    scores = np.empty((len(losses), EXTRA))
+    _fill_scores(scores, model, outputs, targets, losses, there, weight, counted)
+    return scores
 
 
 def outputs_of(
@@ -320,8 +333,10 @@ def _by_block(rows: AnyArray) -> AnyArray:
     return rows.reshape(len(rows) // BLOCK, BLOCK, *rows.shape[1:])
 
 
-def _blocks(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rows padded to whole blocks, and 1 for a row, 0 for padding."""
+def _blocks(x: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Rows padded to whole blocks, and 1 for a row, 0 for padding; None without padding."""
+    if len(x) % BLOCK == 0:
+        return x, None
     n_rows = len(x) + -len(x) % BLOCK
     there = np.ones(n_rows)
     there[len(x) :] = 0.0
@@ -337,22 +352,23 @@ def _padded(rows: AnyArray, n_rows: int) -> AnyArray:
     return padded
 
 
-def _scores(
+def _fill_scores(
+    scores: FloatArray,
     model: QuantumModel,
     outputs: FloatArray,
     targets: AnyArray,
     losses: FloatArray,
-    there: FloatArray,
-    weight: FloatArray,
-    counted: FloatArray,
-) -> FloatArray:
-    """(blocks, 3): Σ w · loss, rows, and Σ `counted` of rows whose prediction is the target."""
+    there: FloatArray | None,
+    weight: FloatArray | None,
+    counted: FloatArray | None,
+) -> None:
+    """(blocks, 3): Σ w · loss, rows, and Σ `counted` of rows whose prediction is the target.
+
+    None stands for ones.
+    """
     right = model.loss.predict(outputs) == targets
-    if right.ndim > there.ndim:  # several labels or numbers: the row is right if all of them are
+    if right.ndim > 2:  # several labels or numbers: the row is right if all of them are
         right = right.all(axis=-1)
-    correct = right * counted
-    scores = np.empty((len(losses), EXTRA))
-    scores[:, 0] = (losses * weight).sum(axis=1)
-    scores[:, 1] = there.sum(axis=1)
-    scores[:, 2] = correct.sum(axis=1)
-    return scores
+    scores[:, 0] = (losses if weight is None else losses * weight).sum(axis=1)
+    scores[:, 1] = BLOCK if there is None else there.sum(axis=1)
+    scores[:, 2] = (right if counted is None else right * counted).sum(axis=1)

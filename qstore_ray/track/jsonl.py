@@ -34,8 +34,11 @@ class MetricsFile:
         self._path = path
         self._descriptor: int | None = None
 
-    def append(self, record: Mapping[str, object]) -> None:
-        """Add one record, whole or not at all; all but step records are on disk when it returns.
+    def append(self, record: Mapping[str, object], *, wait: bool = True) -> None:
+        """Add one record, whole or not at all.
+
+        Args:
+            wait: until it is on the disk. `sync` does it later.
 
         Raises:
             RunError: a metric is NaN or infinite (named), or the file cannot be written.
@@ -48,8 +51,19 @@ class MetricsFile:
                 os.ftruncate(descriptor, before)
                 full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 raise _unwritable_error(self._path, full)
-            if record.get("event") != "step":
+            if wait:
                 os.fsync(descriptor)
+        except OSError as exc:
+            raise _unwritable_error(self._path, exc) from exc
+
+    def sync(self) -> None:
+        """Wait until all records are on the disk. Another thread may append meanwhile.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        try:
+            os.fsync(self._open())
         except OSError as exc:
             raise _unwritable_error(self._path, exc) from exc
 

@@ -358,9 +358,9 @@ def test_every_row_is_used_once_an_epoch(rows, tmp_path, monkeypatch, workers):
     seen: list[tuple[bytes, int]] = []
     original = step.value_and_grad
 
-    def recorded(model, theta, x, y, *others):
+    def recorded(model, theta, x, y, *others, **options):
         seen.extend((row.tobytes(), int(label)) for row, label in zip(x, y, strict=True))
-        return original(model, theta, x, y, *others)
+        return original(model, theta, x, y, *others, **options)
 
     monkeypatch.setattr(step, "value_and_grad", recorded)
     _train(_job(tmp_path), rows, workers)

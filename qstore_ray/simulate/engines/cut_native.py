@@ -18,7 +18,7 @@ import numpy as np
 from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.compile.tail import BLOCK, CutProgram
 from qstore_ray.simulate.engines import native
-from qstore_ray.simulate.engines.native import NativeTape
+from qstore_ray.simulate.engines.native import BlockGradients, NativeTape
 from qstore_ray.simulate.engines.threads import buffer, scratch
 
 if TYPE_CHECKING:
@@ -57,19 +57,17 @@ def forward(
 
 def reverse(
     tape: CutTape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
-) -> tuple[FloatArray, FloatArray, ComplexArray | None]:
-    """Gradients of the slots (N, A + P) through the head, of the parameters (blocks, P) through the
-    tail, and of the initial amplitudes.
-    """
+) -> BlockGradients:
+    """Gradients of the rows' slots, of the parameters summed over blocks, and of the amplitudes."""
     tail = tape.cut.tail
     blocks = -(-len(cotangent) // BLOCK)
     weighted = np.zeros((blocks, tail.n_observables, tail.dim, tail.dim), complex)
-    slots, amplitudes = native.reverse(
+    found = native.reverse_blocks(
         tape.head, cotangent, rows_gradient=rows_gradient, threads=threads, weighted=weighted
     )
     by_block = np.zeros((blocks, tail.n_params))
     _tail(tape.cut, tape.tail, tape.head.params, by_block, weighted)
-    return slots, by_block, amplitudes
+    return found._replace(params=found.params + by_block)
 
 
 def _tail(

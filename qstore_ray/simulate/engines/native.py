@@ -192,19 +192,45 @@ def reverse(
         weighted: (blocks, O, 2^k, 2^k) zeros, where the kept qubits' density matrices are added
             up, times the cotangent.
     """
-    program, n = tape.program, len(tape.rows)
-    gradients = np.zeros((n, program.n_slots))
-    through_start = rows_gradient and program.from_amplitudes
-    amplitudes = np.empty((n, program.dim), complex) if through_start else None
-    cotangent = np.ascontiguousarray(cotangent, np.float64)
-    stop, wanted = aim(program, rows_gradient)
-    kept, tape.kept = tape.kept, False
+    gradients = np.zeros((len(tape.rows), tape.program.n_slots))
+    back = _Back.of(tape.program, rows_gradient, len(tape.rows), gradients, weighted=weighted)
+    _reverse(tape, cotangent, back, threads)
+    return SlotGradients(gradients, back.amplitudes)
 
-    _sweep(
-        tape, kept=kept, bind=False, values=cotangent, threads=threads,
-        back=_Back(stop, wanted, gradients, amplitudes, weighted),
-    )  # fmt: skip
-    return SlotGradients(gradients, amplitudes)
+
+def reverse_blocks(
+    tape: NativeTape,
+    cotangent: FloatArray,
+    *,
+    rows_gradient: bool,
+    threads: int = 1,
+    weighted: ComplexArray | None = None,
+) -> BlockGradients:
+    """The same gradients, those of the parameters added up over each block of rows, in their order.
+
+    Without `rows_gradient` those of the rows are zeros.
+    """
+    program, n = tape.program, len(tape.rows)
+    rows, blocks = np.zeros((n, program.n_rows)), -(-n // BLOCK)
+    if program.n_params == 1:  # numpy adds a single column in pairs, and results are to stay
+        slots, amplitudes = reverse(
+            tape, cotangent, rows_gradient=rows_gradient, threads=threads, weighted=weighted
+        )
+        column = np.zeros((blocks * BLOCK, 1))
+        column[:n] = slots[:, -1:]
+        summed = column.reshape(blocks, BLOCK, 1).sum(axis=1)
+        return BlockGradients(slots[:, :-1] if rows_gradient else rows, summed, amplitudes)
+    params = np.empty((blocks, program.n_params))
+    asked = rows if rows_gradient else None
+    back = _Back.of(program, rows_gradient, n, asked, params, weighted)
+    _reverse(tape, cotangent, back, threads)
+    return BlockGradients(rows, params, back.amplitudes)
+
+
+def _reverse(tape: NativeTape, cotangent: FloatArray, back: _Back, threads: int) -> None:
+    cotangent = np.ascontiguousarray(cotangent, np.float64)
+    kept, tape.kept = tape.kept, False
+    _sweep(tape, kept=kept, bind=False, values=cotangent, threads=threads, back=back)
 
 
 def states(
@@ -249,14 +275,41 @@ def _kept_states(tape: NativeTape) -> ComplexArray:
     return found
 
 
+class BlockGradients(NamedTuple):
+    """Gradients of the rows (N, A), of the parameters over each block (blocks, P), and of
+    the initial amplitudes (N, 2^n) or None.
+    """
+
+    rows: FloatArray
+    params: FloatArray
+    amplitudes: ComplexArray | None
+
+
 class _Back(NamedTuple):
     """Further arguments of a reverse sweep: stop position, wanted gradients, and their arrays."""
 
     stop: int = 0
     wanted: AnyArray | None = None
     gradients: FloatArray | None = None
+    summed: FloatArray | None = None
     amplitudes: ComplexArray | None = None
     weighted: ComplexArray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        program: Program,
+        rows_gradient: bool,
+        n_rows: int,
+        gradients: FloatArray | None,
+        summed: FloatArray | None = None,
+        weighted: ComplexArray | None = None,
+    ) -> _Back:
+        through_start = rows_gradient and program.from_amplitudes
+        return cls(
+            *aim(program, rows_gradient), gradients, summed,
+            np.empty((n_rows, program.dim), complex) if through_start else None, weighted,
+        )  # fmt: skip
 
 
 _FORWARD = _Back()
@@ -280,8 +333,9 @@ def _sweep(
     """
     k = tape.loaded
     tiles = _tiles(k, len(tape.rows))
-    # The density matrices of a block are added up by one thread, in the order of its tiles.
-    together = 1 if back.weighted is None else BLOCK // k.tile_rows
+    # What a block adds up is added up by one thread, in the order of its tiles.
+    by_block = back.weighted is not None or back.summed is not None
+    together = BLOCK // k.tile_rows if by_block else 1
     if tiles * k.state_bytes * len(k.passes) < SHARED_BYTES:
         threads = 1
     if not k.splits:
@@ -290,7 +344,8 @@ def _sweep(
     _kernels.sweep(
         k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, threads,
         together, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
-        room, values, back.wanted, back.gradients, back.amplitudes, tape.observables, back.weighted,
+        room, values, back.wanted, back.gradients, back.summed, back.amplitudes, tape.observables,
+        back.weighted,
     )  # fmt: skip
 
 

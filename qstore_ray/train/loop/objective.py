@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from qstore_ray.backends.device_circuit import together
 from qstore_ray.backends.failover import failure_from_numbers, failure_of, failures_as_numbers
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.meter import metered
-from qstore_ray.errors import QStoreError, numbered
+from qstore_ray.errors import QStoreError
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.fubini_study import fidelities
 from qstore_ray.learn.gradients import draws_its_plan, get_gradient
@@ -59,8 +59,12 @@ class RowSelection:
 
     def part(self, rows: slice) -> tuple[FloatArray, AnyArray, FloatArray | None]:
         """Features, targets and weights of some of them."""
-        take: Any = rows if self.index is None else self.index[rows]
-        return self.x[take], self.y[take], None if self.weight is None else self.weight[take]
+        if self.index is None:
+            return self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+        take = self.index[rows]
+        # `take` is ten times as fast as an index where rows lie side by side, and copies others.
+        x = self.x.take(take, axis=0) if self.x.flags.c_contiguous else self.x[take]
+        return x, self.y[take], None if self.weight is None else self.weight[take]
 
     def numbers(self, rows: slice) -> AnyArray:
         """What some of them are called in errors."""
@@ -109,6 +113,7 @@ class TrainingObjective:
         self.usage = np.zeros(2)
         self._failure: QStoreError | None = None
         self._draws = bool(getattr(backend, "draws", False))
+        self._draws_plan = draws_its_plan(self.method)
         self._words: tuple[int, ...] = ()
         self._calls = 0
         self._parts = (0, 1)
@@ -179,14 +184,13 @@ class TrainingObjective:
         return self._gradient_share(theta, rows, None).mine
 
     def _gradient_share(self, theta: FloatArray, rows: RowSelection, clip: float | None) -> _Share:
-        clipped = {} if clip is None else {"clip": clip}
         share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
-            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
-                share.mine[:] = blocks.value_and_grad(
+            with self._failures_of(rows, share.rows):
+                blocks.value_and_grad(
                     self.model, theta, x, y, self.backend, self.method, weight,
-                    self._key(share.rows, is_drawn=draws_its_plan(self.method)), **clipped,
+                    self._key(share.rows, is_drawn=self._draws_plan), clip=clip, out=share.mine,
                 )  # fmt: skip
         return share
 
@@ -195,7 +199,7 @@ class TrainingObjective:
         share = self._share(rows, blocks.EXTRA)
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
-            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
+            with self._failures_of(rows, share.rows):
                 share.mine[:] = blocks.evaluate(
                     self.model,
                     theta,
@@ -235,7 +239,7 @@ class TrainingObjective:
                     found.append(_by_block(seen))
                 return np.concatenate(found, axis=1)
 
-            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
+            with self._failures_of(rows, share.rows):
                 share.mine[:] = together(self.backend, work)
         self._calls += points - 1 + (overlaps is not None)
         summed = self._summed(share)
@@ -247,7 +251,7 @@ class TrainingObjective:
         share = self._share(rows, blocks.BLOCK * self.model.n_outputs)
         if share.rows is not None:
             x, _, _ = rows.part(share.rows)
-            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
+            with self._failures_of(rows, share.rows):
                 key = self._key(share.rows)
                 found = blocks.block_outputs(self.model, theta, x, self.backend, key)
                 share.mine[:] = found.reshape(share.mine.shape)
@@ -260,9 +264,8 @@ class TrainingObjective:
         share = self._share(rows, width)
         if share.rows is not None:
             x, _, _ = rows.part(share.rows)
-            numbers = rows.numbers(share.rows)
             for block, start in enumerate(range(0, len(x), blocks.BLOCK)):
-                with self._sharing_failures(), numbered(numbers[start:]):
+                with self._failures_of(rows, slice(share.rows.start + start, share.rows.stop)):
                     share.mine[block] = of_block(x[start : start + blocks.BLOCK])
         summed: FloatArray = self._summed(share).sum(axis=0)
         return summed
@@ -280,11 +283,16 @@ class TrainingObjective:
         return _Share(mine, found[first:end], values, found.shape)
 
     @contextmanager
-    def _sharing_failures(self) -> Iterator[None]:
-        """Keep a failure of the backend until the sum, with which all workers learn of it."""
+    def _failures_of(self, rows: RowSelection, part: slice) -> Iterator[None]:
+        """Say which of the rows an error is about; keep a failure of the backend until the sum.
+
+        With the sum all workers learn of it.
+        """
         try:
             yield
         except QStoreError as exc:
+            if isinstance(exc.row, int):
+                exc.row = int(rows.numbers(part)[exc.row])
             if failure_of(exc) is None:
                 raise
             self._failure = exc

@@ -78,6 +78,7 @@ class HeldBatches:
         self._private = private
         drawn = None if private is None else private.batches()
         self._batches = batches_of(config, rows.y) if drawn is None else drawn
+        self._known: tuple[int, list[IntArray]] = (-1, [])
         self.steps_per_epoch = len(self._batches.of_epoch(0))
 
     def rows_of_epoch(self, epoch: int) -> int:
@@ -103,8 +104,13 @@ class HeldBatches:
         )
 
     def _of_epoch(self, epoch: int) -> list[IntArray]:
-        found = self._batches.of_epoch(epoch)
-        return found if self._private is None else self._private.within(epoch, found)
+        if self._known[0] != epoch:
+            found = self._batches.of_epoch(epoch)
+            self._known = (
+                epoch,
+                found if self._private is None else self._private.within(epoch, found),
+            )
+        return self._known[1]
 
     def _weight(self, batches: list[IntArray]) -> FloatArray | None:
         """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""

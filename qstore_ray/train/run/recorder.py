@@ -147,14 +147,19 @@ class Recorder:
         if now - self._stepped >= _SECONDS_BETWEEN_STEP_RECORDS:
             self._stepped = now
             self._metrics.append(
-                {"event": "step", "epoch": state.epoch, "step": state.step, "loss": loss}
+                {"event": "step", "epoch": state.epoch, "step": state.step, "loss": loss},
+                wait=False,
             )
             self._exported.step(state, loss)
 
     def epoch(self, record: Record) -> None:
-        """Record an epoch, with the seconds since the attempt began."""
+        """Record an epoch, with the seconds since the attempt began.
+
+        A checkpoint waits until the records before it are on the disk; the next epoch need not.
+        """
         seconds = time.monotonic() - self._began
-        self._metrics.append({"event": "epoch", **record, "seconds": round(seconds, 3)})
+        record_of_epoch = {"event": "epoch", **record, "seconds": round(seconds, 3)}
+        self._metrics.append(record_of_epoch, wait=False)
         self._exported.epoch(record)
         self._traced.epoch(record)
 
@@ -225,6 +230,7 @@ class Recorder:
 
     def _write(self, state: TrainState, arrays: dict[str, AnyArray]) -> Path:
         """Write a checkpoint and delete old ones. Runs in the writer's thread."""
+        self._metrics.sync()
         folder = self._run_dir / "checkpoints"
         whole = {**self._job.arrays, **arrays}
         path = write_checkpoint(folder, state.step, whole, self._manifest(state))

@@ -299,7 +299,7 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
             0, 0, 0, 1, 0, 4, loaded.n_order, 1, 1, 0, 16, loaded.header,
             np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 0)), np.zeros(1), None,
             np.empty(loaded.scratch_bytes, np.uint8), np.empty(7), None, None, None, None,
-            None,
+            None, None,
         )  # fmt: skip
     cut = compile_cut(convolutional(8), z_observables(8)[7:])
     assert cut is not None
@@ -309,7 +309,7 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
             0, 0, 0, 1, 0, 4, loaded.n_order, 1, 1, 0, 16, loaded.header,
             np.empty(loaded.shared_bytes, np.uint8), np.zeros((4, 8)), np.zeros(99), None,
             np.empty(loaded.scratch_bytes, np.uint8), np.empty(32), None, None, None, None,
-            None,
+            None, None,
         )  # fmt: skip
     with pytest.raises(ValueError, match="no mmx"):
         _kernels.use("mmx")

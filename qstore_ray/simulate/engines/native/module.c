@@ -139,7 +139,7 @@ static PyObject *sizes(PyObject *self, PyObject *args) {
 }
 
 enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
-       S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COUNT };
+       S_SUMMED, S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COUNT };
 
 static PyObject *sweep(PyObject *self, PyObject *args) {
     int precision, mode, back, bind, keep, failed = 1;
@@ -151,9 +151,9 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     Team *team = NULL;
     int64_t size[3], next = 0;
     char *memory = NULL;
-    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
+    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
                           &threads, &together, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
-                          o + 9, o + 10, o + 11))
+                          o + 9, o + 10, o + 11, o + 12))
         return NULL;
     const Kernels *kernels = &chosen[precision & 1][mode & 1];
     if (view(o[S_PROGRAM], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
@@ -183,7 +183,12 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
             goto end;
         }
         if (view(o[S_WANTED], c->n_rotations, 0, buffers + S_WANTED, &s.wanted) < 0) goto end;
-        if (view(o[S_GRADIENTS], n * (c->n_rows + c->n_params) * 8, 1, buffers + S_GRADIENTS, &s.gradients) < 0) goto end;
+        if (view(o[S_SUMMED], block < 1 ? 0 : (n + block - 1) / block * c->n_params * 8, 1, buffers + S_SUMMED, &s.summed) < 0) goto end;
+        if (view(o[S_GRADIENTS], n * (c->n_rows + (s.summed ? 0 : c->n_params)) * 8, 1, buffers + S_GRADIENTS, &s.gradients) < 0) goto end;
+        if (s.summed ? block < 1 || together * size[2] % block : !s.gradients) {
+            PyErr_SetString(PyExc_ValueError, "gradients need an array, and blocks whole tiles of one thread");
+            goto end;
+        }
         if (view(o[S_AMPLITUDE_GRADIENTS], n * dim * 16, 1, buffers + S_AMPLITUDE_GRADIENTS, &s.amplitude_gradients) < 0) goto end;
     }
     memory = aligned(memory);

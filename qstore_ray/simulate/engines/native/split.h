@@ -14,6 +14,7 @@ typedef struct {
     size_t count;                     /* vectors of a state */
     REAL *psi, *lambda;
     D *field, *gradient;              /* (G) by angle */
+    double *slots;                    /* (LANES, A + P) gradients of the rows' slots */
     char *part_memory;                /* states of the parts */
     double *observables;              /* of the kept qubits */
     V *density;                       /* memory for one, if states are not kept */

@@ -27,7 +27,8 @@ typedef struct {
     const double *cotangent;          /* (N, O), reverse */
     const uint8_t *wanted;            /* (G) */
     int64_t stop;                     /* the layer where the reverse sweep may stop */
-    double *gradients;                /* (N, A + P), zeros */
+    double *gradients;                /* (N, A + P), zeros; (N, A) with `summed`, or NULL */
+    double *summed;                   /* (blocks, P): gradients of parameters added up over blocks, or NULL */
     double *amplitude_gradients;      /* (N, 2^n) complex, or NULL */
     const double *kept_observables;   /* (O, 2^k, 2^k) complex, of the kept qubits, or NULL */
     int64_t block;                    /* rows of a block */

@@ -145,7 +145,8 @@ static void NAME(sizes)(const Program *c, int64_t n_order, int64_t sizes[3]) {
     const int64_t count = (int64_t)1 << (c->n_qubits - LANE_BITS);
     sizes[1] = count * 2 * (int64_t)sizeof(V);
     sizes[0] = 2 * sizes[1] + count * (int64_t)sizeof(D) +
-        (c->n_rotations + 4 * c->n_qubits) * (int64_t)sizeof(D) + 2 * n_order * (int64_t)sizeof(V) +
+        (c->n_rotations + 4 * c->n_qubits + c->n_rows + c->n_params) * (int64_t)sizeof(D) +
+        2 * n_order * (int64_t)sizeof(V) +
         NAME(part_bytes)(c) + NAME(density_bytes)(c);
     if (c->n_kept) sizes[0] += (c->n_observables * 16) << (2 * c->n_kept);
     sizes[1] += NAME(density_bytes)(c);
@@ -165,7 +166,8 @@ static Tile NAME(open_tile)(const Sweep *sweep, D **qubits) {
     tile.field = (D *)(free += state);
     tile.gradient = (D *)(free += tile.count * sizeof(D));
     *qubits = (D *)(free += (size_t)c->n_rotations * sizeof(D));
-    tile.p = (V *)(free += (size_t)(4 * c->n_qubits) * sizeof(D));
+    tile.slots = (double *)(free += (size_t)(4 * c->n_qubits) * sizeof(D));
+    tile.p = (V *)(free += (size_t)(c->n_rows + c->n_params) * sizeof(D));
     tile.t = tile.p + sweep->n_order;
     tile.part_memory = free += 2 * (size_t)sweep->n_order * sizeof(V);
     tile.density = (V *)(free += NAME(part_bytes)(c));
@@ -234,16 +236,33 @@ static void NAME(forward)(const Sweep *sweep) {
     } while (next_tiles(sweep, &number, &end));
 }
 
-static void NAME(write_gradients)(const Tile *tile, const uint8_t *wanted, double *gradients) {
+/* Gradients of the slots of a tile's rows (rows, A + P), added to what is there. */
+static void NAME(add_slots)(const Tile *tile, const uint8_t *wanted, double *row) {
     const Program *c = tile->program;
     const int64_t n_slots = c->n_rows + c->n_params;
-    double *row = gradients + tile->first_row * n_slots;
     for (int64_t g = 0; g < c->n_rotations; g++) {
         if (!wanted[g]) continue;
         const D value = tile->gradient[g] * splat_d(tile->bound->sign[g]);
         for (int64_t k = c->term_starts[g]; k < c->term_starts[g + 1]; k++)
             for (int64_t t = 0; t < tile->n_lane_rows; t++)
                 row[t * n_slots + c->slots[k]] += c->scales[k] * value[t];
+    }
+}
+
+/* The same, with the parameters' added to those of the rows before in their block. */
+static void NAME(add_to_blocks)(const Tile *tile, const Sweep *sweep) {
+    const Program *c = tile->program;
+    const int64_t n_slots = c->n_rows + c->n_params;
+    memset(tile->slots, 0, (size_t)(tile->n_lane_rows * n_slots) * sizeof(double));
+    NAME(add_slots)(tile, sweep->wanted, tile->slots);
+    for (int64_t t = 0; t < tile->n_lane_rows; t++) {
+        const int64_t number = tile->first_row + t;
+        const double *from = tile->slots + t * n_slots + c->n_rows;
+        double *to = sweep->summed + number / sweep->block * c->n_params;
+        if (number % sweep->block == 0) memcpy(to, from, (size_t)c->n_params * sizeof(double));
+        else for (int64_t k = 0; k < c->n_params; k++) to[k] += from[k];
+        if (sweep->gradients)
+            memcpy(sweep->gradients + number * c->n_rows, from - c->n_rows, (size_t)c->n_rows * sizeof(double));
     }
 }
 
@@ -273,6 +292,7 @@ static void NAME(parts_back)(const Tile *tile, const Sweep *sweep, const D *qubi
 }
 
 static void NAME(reverse)(const Sweep *sweep) {
+    const Program *c = sweep->program;
     int64_t number, end;
     D *qubits;
     if (!next_tiles(sweep, &number, &end)) return;
@@ -290,7 +310,8 @@ static void NAME(reverse)(const Sweep *sweep) {
             NAME(cotangent_kept)(&tile, sweep->cotangent);
         }
         NAME(parts_back)(&tile, sweep, qubits);
-        NAME(write_gradients)(&tile, sweep->wanted, sweep->gradients);
+        if (sweep->summed) NAME(add_to_blocks)(&tile, sweep);
+        else NAME(add_slots)(&tile, sweep->wanted, sweep->gradients + tile.first_row * (c->n_rows + c->n_params));
     } while (next_tiles(sweep, &number, &end));
 }
 
