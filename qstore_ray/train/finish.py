@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.backends import open_backend
-from qstore_ray.backends.base import Backend, takes_no_shots
+from qstore_ray.backends.base import Backend
 from qstore_ray.backends.failover import fallback_text
-from qstore_ray.backends.keys import DrawKey, for_scoring
-from qstore_ray.backends.paid import RunIdentity, of_run, usage_metrics
+from qstore_ray.backends.paid import RunIdentity, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
@@ -32,6 +30,7 @@ from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
+from qstore_ray.train.scoring_backends import noisy_backends
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
@@ -147,12 +146,6 @@ def score(
     return result
 
 
-def scoring_backend(config: TrainerConfig) -> Backend:
-    """The backend that scores val and test: without noise and shots, if it has exact values."""
-    exact = open_backend(config.backend, config.exact_options())
-    return exact if takes_no_shots(exact) else config.open_backend()
-
-
 def noisy_scores(
     config: TrainerConfig, checkpoint: Path, dataset: Dataset, identity: RunIdentity
 ) -> dict[str, float]:
@@ -164,28 +157,6 @@ def noisy_scores(
         seen = TrainedModel.load(checkpoint, backend).evaluation(dataset, "test", None)
         found |= {f"{kind}_test_{name}": value for name, value in seen.scores.values.items()}
     return found
-
-
-def noisy_backends(
-    config: TrainerConfig, identity: RunIdentity | None = None
-) -> dict[str, Backend]:
-    """The backends that score test rows with noise or shots, each with draws of its own.
-
-    A backend that always takes shots has scored them already.
-    """
-    opened: dict[str, Backend] = {}
-    differs = config.options_of_backend() != config.exact_options()
-    if differs and takes_no_shots(open_backend(config.backend, config.exact_options())):
-        opened["noisy"] = open_backend(config.backend, config.options_of_backend())
-    if config.mitigation is not None:
-        opened["mitigated"] = config.open_mitigated()
-    return {
-        kind: for_scoring(
-            backend if identity is None else of_run(backend, identity),
-            DrawKey((config.seed, purpose)),
-        )
-        for purpose, (kind, backend) in enumerate(opened.items(), start=2)
-    }
 
 
 def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:

@@ -161,6 +161,7 @@ def test_evaluate_and_predict_of_the_command_line_name_their_run(ibm, tmp_path, 
     finally:
         close_gateways()
     assert len(ibm.accepted()) == trained + 1, "scores and confusion are one measurement"
+    assert [*ibm.accepted().values()][-1].executions == 6 * 16, "of the shots that the job has"
     assert [name for name in ledgers(tmp_path) if name.startswith("predict-tiny-")]
     assert "no-run" not in ledgers(tmp_path)
 

@@ -8,10 +8,10 @@ import signal
 
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.cli.app import main
+from tests.child import in_child
 from tests.ibm.launch import in_process
 from tests.ibm.test_estimate import estimated, job_file
 from tests.ibm.test_gateway import audit
-from tests.ibm.test_killed_gateway import in_child
 
 
 def killed_with_a_job_that_nobody_fetched(job: str) -> None:
@@ -35,16 +35,15 @@ def test_a_killed_training_is_resumed_and_costs_what_was_forecast(tmp_path, caps
     with in_process(execution="noisy") as ibm:
         for name, value in ibm.environment(tmp_path / "home").items():
             monkeypatch.setenv(name, value)
-        status = in_child(lambda: killed_with_a_job_that_nobody_fetched(job))
-        assert os.WIFSIGNALED(status)
+        assert in_child(killed_with_a_job_that_nobody_fetched, job) == -signal.SIGKILL
         assert len(ibm.accepted()) == 2
-        assert in_child(lambda: exit_code_is_0(["train", job, "--quiet", "--resume"])) == 0
+        assert in_child(resumed, job) == 0
         accepted = ibm.accepted().values()
         assert forecast["jobs"] == len(accepted)
         assert forecast["executions"] == sum(each.executions for each in accepted)
         audit(ibm, tmp_path)
 
 
-def exit_code_is_0(words: list[str]) -> None:
-    """Run a command."""
-    assert main(words) == 0
+def resumed(job: str) -> None:
+    """Resume the training."""
+    assert main(["train", job, "--quiet", "--resume"]) == 0

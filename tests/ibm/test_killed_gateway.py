@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.errors import BudgetReachedError
+from tests.child import in_child
 from tests.ibm.faults import Fault
 from tests.ibm.launch import in_process
 
@@ -86,9 +86,8 @@ def test_a_gateway_killed_at_any_line_of_its_ledger_pays_once(tmp_path, monkeypa
             if fault is not None:
                 ibm.clear()
                 ibm.inject(fault)
-            status = in_child(lambda at=at, to=ledger: killed_at(at, lambda: evaluated(to, at)))
-            again = in_child(lambda at=at, to=ledger, out=values: written(out, evaluated(to, at)))
-            assert again == 0
+            ended = in_child(killed_at, at, ledger)
+            assert in_child(written, at, ledger, values) == 0
             (job,) = jobs_in(ledger)
             ends = {id_: entry.end for id_, entry in ibm.accepted().items() if id_ not in before}
             assert ends.pop(job.job_id) == "completed"
@@ -96,26 +95,14 @@ def test_a_gateway_killed_at_any_line_of_its_ledger_pays_once(tmp_path, monkeypa
             assert "completed" not in ends.values()
             expected = np.cos(ROWS[:, 0])
             assert np.allclose(json.loads(values.read_text()), expected, atol=6 / SHOTS**0.5)
-            if not os.WIFSIGNALED(status):
+            if ended == 0:
                 break
+            assert ended == -signal.SIGKILL
         assert at > 10
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """Run in a forked process; how it ended."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            close_gateways()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitpid(child, 0)[1]
-
-
-def killed_at(at: int, work: Callable[[], object]) -> None:
-    """Run until the fsync, or the line without one, with this number: it ends the process."""
+def killed_at(at: int, ledger: Path) -> None:
+    """Evaluate until the fsync, or the line without one, with this number ends the process."""
     points, append = itertools.count(), LedgerFile.append
 
     def point(*_: object) -> None:
@@ -128,9 +115,11 @@ def killed_at(at: int, work: Callable[[], object]) -> None:
             point()
 
     os.fsync, LedgerFile.append = point, appended
-    work()
+    evaluated(ledger, at)
+    close_gateways()
 
 
-def written(path: Path, values: np.ndarray) -> None:
-    """Write values for the parent."""
-    path.write_text(json.dumps(values.ravel().tolist()))
+def written(at: int, ledger: Path, path: Path) -> None:
+    """Evaluate, and write the values for the parent."""
+    path.write_text(json.dumps(evaluated(ledger, at).ravel().tolist()))
+    close_gateways()

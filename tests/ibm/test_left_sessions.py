@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qstore_ray.backends.ibm.gateway.access import close_gateways
 from qstore_ray.cli.app import main
 from qstore_ray.errors import ServiceError
+from tests.child import in_child
 from tests.ibm.faults import Fault
 from tests.ibm.launch import in_process
-from tests.ibm.test_killed_gateway import evaluated, in_child
+from tests.ibm.test_killed_gateway import evaluated
 
 
 def events(ibm, event: str) -> list[str]:
@@ -20,18 +23,20 @@ def events(ibm, event: str) -> list[str]:
     return [entry["session"] for entry in ibm.journal() if entry["event"] == event]
 
 
+def killed(ledger: Path, options: dict[str, Any]) -> None:
+    """Leave a session open."""
+    evaluated(ledger, 0, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("mode", ["session", pytest.param("batch", marks=pytest.mark.slow)])
 def test_a_session_of_a_killed_gateway_is_closed_by_the_next_one(tmp_path, monkeypatch, mode):
     options = {"mode": mode, "client_seconds": 1.0} if mode == "session" else {"mode": mode}
 
-    def killed() -> None:
-        evaluated(tmp_path / "ledger", 0, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
-
     with in_process() as ibm:
         for name, value in ibm.environment(tmp_path).items():
             monkeypatch.setenv(name, value)
-        assert os.WIFSIGNALED(in_child(killed))
+        assert in_child(killed, tmp_path / "ledger", options) == -signal.SIGKILL
         assert (len(events(ibm, "opened")), events(ibm, "closed")) == (1, [])
         ibm.inject(Fault("status", on="close_session", status=503))
         try:

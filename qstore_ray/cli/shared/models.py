@@ -60,7 +60,6 @@ def open_model(path: Path) -> TrainedModel:
     Raises:
         CheckpointError: there is no readable checkpoint, or no sound model file.
     """
-    from qstore_ray.backends import open_backend
     from qstore_ray.backends.base import takes_no_shots
     from qstore_ray.backends.failover import backend_in_words, fallback_text
     from qstore_ray.config import read_toml
@@ -68,6 +67,7 @@ def open_model(path: Path) -> TrainedModel:
     from qstore_ray.train.model.trained import TrainedModel
     from qstore_ray.train.run.chain import place_in_chain
     from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
+    from qstore_ray.train.scoring_backends import scoring_backend
 
     if path.is_file():
         model = TrainedModel.load(path)
@@ -89,7 +89,7 @@ def open_model(path: Path) -> TrainedModel:
     if (run / "config.toml").exists() or run == path:
         trainer = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
         place = place_in_chain(trainer, found.manifest if found else None)
-        backend = open_backend(place.config.backend, place.config.exact_options())
+        backend = scoring_backend(place.config)
         if takes_no_shots(backend):
             _say_exact(place.config.to_dict())
         else:

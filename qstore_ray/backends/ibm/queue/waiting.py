@@ -88,7 +88,7 @@ class WaitingRequests:
         return any((each.trial, each.settings) == wanted for each in everything)
 
     def next_time(self) -> float | None:
-        """When something may leave by time alone, in the past if it may already; None if nothing."""
+        """When something may leave by time alone, maybe in the past; None if nothing."""
         times = [self._leaves(request) for request in chain(*self._single.values())]
         times += [self._group_leaves(at) for at in self._groups]
         return min(times, default=None)

@@ -13,6 +13,7 @@ import pytest
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from tests.child import in_child
 from tests.unit.backends.ibm.ledger.gateway import OWNER, VALUES, Service, run_job
 from tests.unit.backends.ibm.made import job
 
@@ -150,21 +151,18 @@ def test_a_process_killed_by_the_system_resumes(tmp_path):
     for at in count():
         folder = tmp_path / str(at)
         folder.mkdir()
-        child = os.fork()
-        if child == 0:
-            _child(folder, at)
-        _, status = os.waitpid(child, 0)
+        ended = in_child(killed_at, at, folder)
         service = Service(folder, 1, answers=True)
         with Ledger.open(folder, OWNER) as ledger:
             run_job(ledger, service, JOB)
         check_paid_once(folder, service)
-        if os.WIFEXITED(status):
+        if ended == 0:
             break
-        killed += os.WTERMSIG(status) == signal.SIGKILL
+        killed += ended == -signal.SIGKILL
     assert killed == at > 10
 
 
-def _child(folder: Path, at: int) -> None:
+def killed_at(at: int, folder: Path) -> None:
     """Run the job in this process, and end it at the given line or fsync."""
     points, write = count(), os.write
 
@@ -174,9 +172,5 @@ def _child(folder: Path, at: int) -> None:
 
     os.fsync = point
     os.write = lambda *line: point() or write(*line)
-    try:
-        with Ledger.open(folder, OWNER) as ledger:
-            run_job(ledger, Service(folder, 1, answers=True), JOB)
-        os._exit(0)
-    finally:
-        os._exit(1)
+    with Ledger.open(folder, OWNER) as ledger:
+        run_job(ledger, Service(folder, 1, answers=True), JOB)
