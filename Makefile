@@ -18,7 +18,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers chaos audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers advice-table chaos audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -73,6 +73,9 @@ bench-hardware: $(STAMP) ## jobs, requests and seconds on the stand-in, beside t
 
 bench-peers: $(STAMP) ## compare with other libraries, each in its own environment (30 minutes)
 	$(BIN)/python benchmarks/peers/run.py $(ARGS)
+
+advice-table: $(STAMP) ## measure the table behind `qstore advise` (an hour; continues if it was stopped)
+	nice -n 19 $(BIN)/python -W ignore benchmarks/advice_table.py $(ARGS)
 
 audit: .venv/audit/.stamp ## look for known vulnerabilities of the locked packages (needs PyPI's advisories)
 	.venv/audit/bin/python security/audit.py

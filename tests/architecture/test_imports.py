@@ -121,6 +121,7 @@ ALLOWED = {
     ),
     "skimage": ("qstore_ray.data.prepare.steps.images",),
     "sklearn": (
+        "qstore_ray.advise",
         "qstore_ray.baseline",
         "qstore_ray.data.quality.outliers",
         "qstore_ray.data.quality.rows",
