@@ -97,9 +97,19 @@ def client_environment() -> dict[str, str]:
     Raises:
         BackendError: the token cannot be read.
     """
+    token = warm_token()
+    return {**WORKER_SETTINGS, **LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+
+
+def warm_token() -> str:
+    """The token of the warm cluster.
+
+    Raises:
+        BackendError: it cannot be read.
+    """
     folder = state_folder()
     try:
-        token = read_token(folder)
+        return read_token(folder)
     except OSError as exc:
         raise BackendError(
             f"the token of the cluster cannot be read: {exc.strerror or exc}",
@@ -107,4 +117,3 @@ def client_environment() -> dict[str, str]:
             value=str(folder),
             fix="Call stop_cluster(), and start it again.",
         ) from exc
-    return {**WORKER_SETTINGS, **LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}

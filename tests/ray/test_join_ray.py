@@ -53,8 +53,8 @@ def test_ray_address_is_joined_and_left_running(head: dict[str, str], tmp_path: 
 @pytest.mark.parametrize("token", ["0" * 64, None], ids=["wrong", "missing"])
 def test_a_cluster_is_not_joined_without_its_token(head, token, tmp_path: Path) -> None:
     """An error that says where the token goes; nothing of the run is written."""
-    # Ray asks twenty times, a second apart, before it says so; twice is enough here.
-    environment = {**head, "RAY_NUM_REDIS_GET_RETRIES": "2"}
+    # Ray asks five times, a second apart, before it says so; twice is enough here.
+    environment = {**head, "RAY_gcs_server_port_wait_time_s": "2"}
     if token is not None:
         environment["RAY_AUTH_TOKEN"] = token
     else:

@@ -82,7 +82,7 @@ def submit(
     and resumes one that failed or was stopped. Ctrl-C leaves the job running.
     """
     from qstore_ray.cli.submit.attempts import attempt, follow
-    from qstore_ray.cli.submit.head import connect, usual_address
+    from qstore_ray.cli.submit.head import connect, unproxied, usual_address
     from qstore_ray.cli.submit.package import package_of
     from qstore_ray.cli.submit.readable import JobLogs, result_text
     from qstore_ray.job import JobConfig
@@ -102,8 +102,8 @@ def submit(
     words = [*(arguments or ()), *(["--name", name] if name and command in _STARTING else [])]
     entrypoint = _entrypoint(command, package.job, config.name, runs, words)
     address = address or usual_address()
-    client = connect(address, insecure=insecure)
-    with tempfile.TemporaryDirectory() as scratch:
+    with unproxied(address), tempfile.TemporaryDirectory() as scratch:
+        client = connect(address, insecure=insecure)
         packed = Path(scratch) / f"{submission}.zip"
         package.write(packed)
         made_of = hashlib.sha256(Path(job).read_bytes() + entrypoint(False).encode()).hexdigest()
@@ -114,7 +114,7 @@ def submit(
         return
     logs = JobLogs()
     try:
-        with closing(logs):
+        with closing(logs), unproxied(address):
             code = follow(client, found.id, logs.write)
     except KeyboardInterrupt:
         raise _left_error(found, address) from None

@@ -6,14 +6,15 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from qstore_ray.cluster import find_cluster
-from qstore_ray.cluster.record import read_token, state_folder
+from qstore_ray.cluster.find import warm_token
 from qstore_ray.data.service.client.address import is_loopback
+from qstore_ray.environment import environment
 from qstore_ray.errors import BackendError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ def usual_address() -> str:
         return named
     warm = find_cluster().record
     return _USUAL if warm is None else warm.dashboard
+
+
+@contextmanager
+def unproxied(address: str) -> Iterator[None]:
+    """In this block a job server on this machine is asked directly, whatever `http_proxy` says.
+
+    A proxy would look for it on the proxy's own machine, or refuse.
+    """
+    host, _ = _host(address)
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    with environment({"no_proxy": f"{known},{host}".strip(",")} if is_loopback(host) else {}):
+        yield
 
 
 def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
@@ -99,13 +112,15 @@ def token_of() -> str | None:
 
 
 def _warm_token(host: str, port: int) -> str | None:
-    """The token of the warm cluster of this machine, if this is its job server."""
+    """The token of the warm cluster of this machine, if this is its job server.
+
+    Raises:
+        BackendError: it cannot be read.
+    """
     warm = find_cluster().record
     if warm is None or not is_loopback(host) or urlsplit(warm.dashboard).port != port:
         return None
-    with suppress(OSError):  # it was stopped just now
-        return read_token(state_folder())
-    return None
+    return warm_token()
 
 
 @contextmanager

@@ -31,6 +31,8 @@ from qstore_ray.train.ray.side_effects import (
 )
 
 _PROBE_SECONDS = 10.0
+_TRIES = {"RAY_gcs_server_port_wait_time_s": "5"}
+"""How often Ray asks, a second apart, a head that answers and refuses it: 20 times by itself."""
 
 
 @contextmanager
@@ -82,7 +84,12 @@ def forget_token() -> None:
 def _join(address: str) -> None:
     _probe(address)
     try:
-        with no_error_prints(), same_sigterm_handler(), outliving():
+        with (
+            environment(defaults=_TRIES),
+            no_error_prints(),
+            same_sigterm_handler(),
+            outliving(),
+        ):
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
         said = first_line(exc)

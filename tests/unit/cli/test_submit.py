@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobType
+from requests.utils import get_environ_proxies
 
 from qstore_ray.cli.app import main
 from qstore_ray.cli.submit import command, head, package
@@ -252,7 +253,7 @@ class GoneJobs(Jobs):
     """A job server that goes away: its answers are errors, of which the last is repeated.
 
     Args:
-        seconds: for which its logs come.
+        seconds: for which its logs come at first.
     """
 
     def __init__(self, *answers: Exception | JobDetails, seconds: float = 0.0) -> None:
@@ -263,6 +264,7 @@ class GoneJobs(Jobs):
     async def tail_job_logs(self, id_: str) -> AsyncIterator[str]:
         yield "one\n"
         await asyncio.sleep(self.seconds)
+        self.seconds = 0.0
         yield "two\n"
         raise ConnectionResetError("reset")
 
@@ -372,10 +374,31 @@ def test_the_warm_cluster_is_the_usual_address_and_has_its_own_token(
         "running", "127.0.0.1:1", "http://127.0.0.1:9000", 1, 1, 1, 80, "", "", "", "", "", ""
     )
     monkeypatch.setattr(head, "find_cluster", lambda: FoundCluster(record))
-    monkeypatch.setattr(head, "state_folder", lambda: tmp_path)
+    monkeypatch.setattr("qstore_ray.cluster.find.state_folder", lambda: tmp_path)
     (tmp_path / "token").write_text("secret", encoding="ascii")
     assert head.usual_address() == "http://127.0.0.1:9000"
     asked = [("127.0.0.1", 9000), ("localhost", 9000), ("127.0.0.1", 8265), ("10.0.0.1", 9000)]
     assert [head._warm_token(*each) for each in asked] == ["secret", "secret", None, None]
+    (tmp_path / "token").unlink()
+    with pytest.raises(BackendError, match="the token of the cluster cannot be read"):
+        head._warm_token("127.0.0.1", 9000)
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "https://head")
     assert head.usual_address() == "https://head"
+
+
+def test_a_job_server_on_this_machine_is_not_looked_for_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And one elsewhere is, as the environment says."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for address, found in (
+        ("http://127.0.0.1:8265", None),
+        ("http://localhost:8265", None),
+        ("http://example.com:8265", None),
+        ("http://head:8265", "http://127.0.0.1:9"),
+    ):
+        with head.unproxied(address):
+            assert get_environ_proxies(address).get("http") == found, address
+    assert "no_proxy" not in os.environ
