@@ -10,7 +10,7 @@ A message is a name and its arguments; the answer of a client that failed, was l
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -94,10 +94,16 @@ def answer_of(client: HostedClient, message: str, arguments: tuple[Any, ...]) ->
 
 
 class LocalFleet:
-    """Clients in this process. They are asked one after another, sorted by id."""
+    """Clients in this process. They are asked one after another, sorted by id.
 
-    def __init__(self, clients: Mapping[str, HostedClient]) -> None:
-        self._clients = dict(clients)
+    Args:
+        clock: gives seconds, for deadlines.
+    """
+
+    def __init__(
+        self, clients: Mapping[str, HostedClient], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clients, self._clock = dict(clients), clock
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -108,12 +114,12 @@ class LocalFleet:
         self, message: str, arguments: Mapping[str, tuple[Any, ...]], seconds: float | None = None
     ) -> dict[str, Answer]:
         """See `Fleet`; after the deadline the others are not asked any more."""
-        began, answers = time.monotonic(), {}
+        began, answers = self._clock(), {}
         for client in sorted(arguments):
-            is_over = seconds is not None and time.monotonic() - began > seconds
+            is_over = seconds is not None and self._clock() - began > seconds
             if not is_over:
                 answers[client] = answer_of(self._clients[client], message, arguments[client])
-            if seconds is not None and time.monotonic() - began > seconds:
+            if seconds is not None and self._clock() - began > seconds:
                 answers[client] = late_fault(seconds)
         return answers
 

@@ -28,7 +28,8 @@ class FederatedJob(Config):
         trainer: how each client trains; `federation.local_epochs` count, not `epochs`.
 
     Examples:
-        job = FederatedJob(name="digits", dataset={"name": "digits"})
+        digits = {"name": "digits", "params": {"dataset": "digits"}}
+        job = FederatedJob(name="digits", dataset=digits, partition={"clients": 20})
         assert FederatedJob.from_dict(job.to_dict()) == job
     """
 

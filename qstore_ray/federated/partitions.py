@@ -39,6 +39,10 @@ class PartitionConfig(Config):
         fewest_rows: every client gets this many; a partition with fewer is drawn again.
         draws: after how many such partitions to give up.
         seed: decides everything.
+
+    Examples:
+        uneven = PartitionConfig(kind="dirichlet", clients=4, alpha=0.5)
+        assert PartitionConfig.from_dict(uneven.to_dict()) == uneven
     """
 
     kind: Literal["iid", "dirichlet", "quantity", "by_value"] = "iid"
@@ -61,14 +65,15 @@ class PartitionConfig(Config):
                 value=self.column,
                 fix='Write kind = "by_value", column = "hospital".',
             )
-        if by_value and "clients" in self.model_fields_set:
+        usual = type(self).model_fields  # what `to_dict` writes is read back
+        if by_value and self.clients != usual["clients"].default:
             raise ConfigError(
                 "the values of the column say how many clients there are",
                 field="clients",
                 value=self.clients,
                 fix="Leave it out.",
             )
-        if self.kind in ("iid", "by_value") and "alpha" in self.model_fields_set:
+        if self.kind in ("iid", "by_value") and self.alpha != usual["alpha"].default:
             raise ConfigError(
                 "this division has no alpha",
                 field="alpha",

@@ -37,6 +37,13 @@ class FederatedResult:
         run_dir: the run folder.
         privacy: what is claimed of clients; None without `federation.privacy`.
         epsilons: ε of the rows of each client, with `trainer.privacy`; None where none is claimed.
+
+    Examples:
+        dataset = DatasetLoader.from_arrays(np.random.rand(60, 2), np.arange(60) % 2)
+        track, rounds = TrackConfig(mlflow=False, figures=False), FederationConfig(rounds=1)
+        trainer = FederatedTrainer(ModelConfig(n_qubits=2), federation=rounds, track=track)
+        result = trainer.fit(divide(dataset, PartitionConfig(clients=2)))
+        assert result.model.predict([[0.1, 0.2]]).shape == (1,)
     """
 
     model: TrainedModel

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.data.config import SplitConfig
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError
 from qstore_ray.federated.partitions import PartitionConfig, by_value, partition
@@ -109,6 +108,11 @@ def divide(dataset: Dataset, config: PartitionConfig) -> dict[str, ClientRows]:
     Raises:
         DataError: no partition gives every client its fewest rows, or a row has no value.
         ConfigError: the source of the dataset has no columns.
+
+    Examples:
+        dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
+        clients = divide(dataset, PartitionConfig(clients=3, fewest_rows=5))
+        assert sorted(clients) == ["client-0", "client-1", "client-2"]
     """
     whole = ClientRows.of(dataset)
     if config.column is not None:
@@ -131,6 +135,7 @@ def divide(dataset: Dataset, config: PartitionConfig) -> dict[str, ClientRows]:
 
 def _values(dataset: Dataset, column: str) -> list[str]:
     """The value of a column for each row of train: the data are loaded again with it as label."""
+    from qstore_ray.data.config import SplitConfig
     from qstore_ray.data.loader import DatasetLoader
 
     config = dataset.config

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -157,10 +157,13 @@ class FederatedTrainer:
     ) -> FederatedResult:
         folder = self._folder(opened, given, existing)
         source = test if isinstance(test, Dataset) else common_source(given)
-        ending = FederationEnding(
-            folder, self.track, self._tables(given), source,
-            resumed=existing == "resume", began=began,
-        )  # fmt: skip
+        with ExitStack() as until_taken:
+            until_taken.callback(folder.give_up)
+            ending = FederationEnding(
+                folder, self.track, self._tables(given), source,
+                resumed=existing == "resume", began=began,
+            )  # fmt: skip
+            until_taken.pop_all()  # from here on `taken` closes the folder
         stop = threading.Event()
         with ending.taken():
             rounds, state, key = self._prepared(folder, opened, given)
@@ -221,6 +224,7 @@ class FederatedTrainer:
             give_secret(opened.fleet, given, key.secret)
             if self.federation.privacy is not None:
                 private = ClientPrivacy(self.federation, key)
+                private.warn(len(opened.facts))
                 spent |= private.init()
         strategy = get_strategy(self.federation.strategy, self.federation.strategy_options)
         state = first_state(strategy, opened.model.initial(self.trainer.seed), spent)

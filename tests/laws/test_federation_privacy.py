@@ -177,6 +177,14 @@ def test_what_the_account_does_not_cover_is_refused(options, said):
         FederationConfig(**{"privacy": {"epsilon": 1.0}, **options})
 
 
+def test_a_delta_that_one_client_in_the_open_would_satisfy_is_warned_of(caplog):
+    _, private = _private(noise_multiplier=1.0, delta=0.2)
+    private.warn(4)
+    assert caplog.text == ""
+    private.warn(5)
+    assert "publishing all of one client" in caplog.text
+
+
 # --------------------------------------------------------------------------------------- whole runs
 
 

@@ -166,3 +166,23 @@ def test_a_client_that_cannot_load_its_rows_is_our_error_without_a_value(ray_clu
     assert "south" in caught.value.field
     assert "4.25" not in str(caught.value)
     assert "42500000" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_client_that_hangs_is_late_then_at_work_and_then_takes_part_again(ray_cluster, tmp_path):
+    stopped: list[psutil.Process] = []
+
+    def hang(number: int) -> dict[str, ClientRows]:
+        if number == 1:
+            stopped.append(max(_actor_of(), key=lambda process: process.create_time()))
+            stopped[0].suspend()
+        if number == 3:
+            stopped[0].resume()
+            time.sleep(2.0)  # its answer to round 1 comes, and is dropped
+        return {}
+
+    found = _fit(tmp_path, _clients(2), num_workers=2, join=hang, deadline=3.0, rounds=5)
+    assert [len(record.used) for record in found.history] == [2, 1, 1, 2, 2]
+    (late,), (at_work,) = (found.history[n].excluded.values() for n in (1, 2))
+    assert "was late" in late
+    assert "still at work" in at_work

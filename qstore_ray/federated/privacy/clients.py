@@ -19,6 +19,7 @@ round has noise of its own, also if the round is tried again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ from qstore_ray.learn.privacy.statement import ACCOUNTANT, PrivacyStatement
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
+_log = logging.getLogger(__name__)
 _TRIES: Final = 2**16
 _NEIGHBOURS: Final = {
     "poisson": "federations of which one has one client more (add or remove)",
@@ -101,6 +103,17 @@ class ClientPrivacy:
         if self._asked.noise == "seeded":
             return 'the noise follows from the seed of the run (noise = "seeded", for tests)'
         return ""
+
+    def warn(self, n_clients: int) -> None:
+        """Log what makes the claim worth little: a large δ, or no claim at all."""
+        if self._asked.delta >= 1.0 / n_clients:
+            _log.warning(
+                "federation.privacy.delta = %g is not below 1/%d: publishing all of one client at "
+                "random would satisfy such a claim; take less than %.1g",
+                self._asked.delta, n_clients, 0.1 / n_clients,
+            )  # fmt: skip
+        if self.why_not:
+            _log.warning("no ε is claimed of this run, since %s", self.why_not)
 
     def init(self) -> dict[str, AnyArray]:
         """Nothing spent; in `FederationState.privacy` before the first round."""

@@ -48,6 +48,7 @@ def quadratics(seed: int = 0, **options: Any) -> tuple[dict[str, QuadraticClient
     return clients, np.linalg.solve(total, pulled)
 
 
-def fleet(clients: Mapping[str, Any]) -> LocalFleet:
+def fleet(clients: Mapping[str, Any], **options: Any) -> LocalFleet:
     """Clients that train, as a server reaches them."""
-    return LocalFleet({name: RoundMember(name, client) for name, client in clients.items()})
+    members = {name: RoundMember(name, client) for name, client in clients.items()}
+    return LocalFleet(members, **options)

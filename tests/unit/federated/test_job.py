@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from qstore_ray.cli.app import main
 from qstore_ray.federated.job import FederatedJob
@@ -149,3 +150,25 @@ figures = false
 """)
     assert main(["federate", str(path), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["shards"]) == {"h0", "h1", "h2"}
+
+
+@pytest.mark.slow  # MLflow is imported in the sidecar; trackers are fed as those of a training
+def test_each_round_is_in_mlflow(tmp_path, capsys):
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path / "f.toml"
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    path.write_text(
+        JOB.format(storage=tmp_path / "runs").partition("[track]")[0]
+        + f'[track]\nmlflow_uri = "{uri}"\nfigures = false\n'
+    )
+    assert main(["federate", str(path), "--json"]) == 0
+    client = MlflowClient(uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "clients")] == [0, 1, 2]
+    assert (
+        run.data.metrics["summary.test_accuracy"]
+        == json.loads(capsys.readouterr().out)["test_accuracy"]
+    )

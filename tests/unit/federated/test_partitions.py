@@ -62,7 +62,7 @@ def test_too_few_rows_and_targets_that_are_no_classes_are_refused():
     with pytest.raises(DataError, match="needs one class"):
         partition(PartitionConfig(kind="dirichlet"), Y.astype(float))
     with pytest.raises(ConfigError, match="no alpha"):
-        PartitionConfig(kind="iid", alpha=0.5)
+        PartitionConfig(kind="iid", alpha=0.1)
 
 
 def test_by_value_is_a_client_for_each_value():
@@ -114,6 +114,13 @@ def test_rows_are_divided_by_a_column_that_is_no_feature(visits):
     first = [place[row] for row in range(0, 50, 2)]
     assert found["h0"].x.tobytes() == x[sorted(first)].tobytes()
     assert found["h0"].y.tolist() == y[sorted(first)].tolist()
+
+
+@pytest.mark.parametrize("options", [{}, {"kind": "by_value", "column": "town"},
+                                     {"kind": "quantity", "alpha": 2.0, "clients": 3}])  # fmt: skip
+def test_a_partition_is_read_back_as_it_was_written(options):
+    config = PartitionConfig(**options)
+    assert PartitionConfig.from_dict(config.to_dict()) == config
 
 
 def test_a_value_with_few_rows_a_missing_column_and_a_column_alone_are_refused(visits):
