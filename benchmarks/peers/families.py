@@ -32,7 +32,7 @@ FAMILIES = ("F1", "F2", "F3", "F4", "F5", "F6")
 QUBITS = (4, 8, 10, 12, 16, 20)
 LAYERS = 3
 F1_LAYERS = {4: 2, 8: 3, 10: 4, 12: 4, 16: 4}
-BATCH = {16: 8, 20: 1}  # 32 rows elsewhere
+BATCH = {16: 8, **dict.fromkeys(range(20, 27), 1)}  # 32 rows elsewhere
 
 
 class Built(NamedTuple):

@@ -1,6 +1,6 @@
 """Our own side: values and gradients from `StatevectorBackend.vjp`, the loss in numpy.
 
-python peer_qstore_ray.py [auto|numpy]
+python peer_qstore_ray.py [auto|numpy] [threads]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BLOCK = 16
 """Rows whose gradients a training adds up; see `learn/step.py`."""
 ENGINE = sys.argv[1] if len(sys.argv) > 1 else "auto"
+THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 
 
 def _angle(given: Angle) -> OwnAngle:
@@ -66,7 +67,7 @@ def build(case: Case) -> Step:
     """The template of the case, and the step that training runs."""
     template, observables = own_circuit(case)
     noise = None if case.noise is None else _noise(case.noise)
-    backend = StatevectorBackend(engine=ENGINE, threads=1, noise=noise)  # type: ignore[arg-type]
+    backend = StatevectorBackend(engine=ENGINE, threads=THREADS, noise=noise)  # type: ignore[arg-type]
     bindings = Bindings(case.rows, case.params, case.amplitudes)
     steps = itertools.count()
 

@@ -29,8 +29,12 @@ GATES: dict[str, Callable[..., Any]] = {
 }
 
 
-def function(case: Case) -> Callable[..., Any]:
-    """The quantum function of (row slots, parameters, amplitudes); a row slot may be a column."""
+def function(case: Case, *, summed: bool = False) -> Callable[..., Any]:
+    """The quantum function of (row slots, parameters, amplitudes); a row slot may be a column.
+
+    Args:
+        summed: it gives Σ_o w_o ⟨O_o⟩, as one observable.
+    """
     observables = [reduce(matmul, (qml.Z(q) for q in qubits)) for qubits in case.observables]
     unknown = {op.gate for op in case.ops} - set(GATES) - {"u"}
     if unknown:
@@ -47,6 +51,8 @@ def function(case: Case) -> Callable[..., Any]:
                 qml.Rot(lam, theta, phi, wires=op.qubits)
             else:
                 GATES[op.gate](*angles, wires=list(op.qubits))
+        if summed:
+            return qml.expval(qml.Hamiltonian(case.w, observables))
         return [qml.expval(observable) for observable in observables]
 
     return circuit

@@ -1,7 +1,7 @@
 """A peer's process as the driver sees it: commands with a time limit and a memory limit.
 
 A peer that takes too long or too much memory is ended, by its own process id, and started anew for
-the next case. All peers run with one thread; the driver chooses the core.
+the next case. A peer has as many threads as cores, and the driver chooses them: one by default.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ MEMORY_GIB = 8.0
 START_S = 120.0  # importing the libraries from a cold disk takes up to half a minute
 
 _ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",
@@ -56,22 +54,27 @@ class Server:
 
     def __init__(self, peer: Peer, log: Path) -> None:
         self.peer = peer
-        self._core: int | None = None
+        self._cores: set[int] = set()
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def pin(self, core: int) -> None:
-        """Run on this core from now on, with all its threads; starts the process if need be."""
-        self._core = core
+    def pin(self, core: int, *others: int) -> None:
+        """Run on these cores from now on, with all its threads; starts the process if need be.
+
+        It has as many threads as it is started with cores.
+        """
+        self._cores = {core, *others}
         if self._process is None:
             self._start()
         assert self._process is not None
         for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
+            os.sched_setaffinity(int(thread.name), self._cores)
 
     def _start(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
         environment |= _ONE_THREAD
+        if len(self._cores) > 1:
+            environment["OMP_NUM_THREADS"] = str(len(self._cores))
         environment.pop("PYTHONPATH", None)
         if self.peer.environment == OWN:
             environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", str(ROOT))
@@ -84,7 +87,7 @@ class Server:
                 stderr=log,
                 env=environment,
                 bufsize=0,
-                preexec_fn=lambda: os.sched_setaffinity(0, {self._core}),  # noqa: PLW1509
+                preexec_fn=lambda: os.sched_setaffinity(0, self._cores),  # noqa: PLW1509
             )
         self._answer(START_S, "it took too long to start")
 

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE.parent), str(ROOT)]
 
+import large_page  # noqa: E402
 import record  # noqa: E402
 from driver import Driver, Row  # noqa: E402
 from environments import PACKAGES, InstallError, make, versions  # noqa: E402
@@ -53,6 +54,8 @@ def main() -> None:
     plot(payload["rows"], docs / "performance.png")
     link = os.path.relpath(results / "peers.json", docs)
     text = page(payload, json=link, picture="performance.png")
+    large = record.RESULTS / "large.json"
+    text += large_page.section(large, os.path.relpath(large, docs))
     kernels = record.RESULTS / "kernels.json"
     text += section(kernels, os.path.relpath(kernels, docs))
     (docs / "performance.md").write_text(text)

@@ -38,6 +38,8 @@ CHUNK_BYTES = 8 * 2**20
 """States that are asked for are computed about this many bytes at a time."""
 SHARED_BYTES = 2**20
 """A sweep that moves fewer bytes takes less time than to begin a thread."""
+PIECES = 32
+"""Into which a wide row is cut, as in `native/sweeps.h`: more threads have nothing to do."""
 LOADED = 1024
 """Programs that stay loaded. A wide circuit is hundreds of small ones, all used in every step."""
 
@@ -338,8 +340,7 @@ def _sweep(
     together = BLOCK // k.tile_rows if by_block else 1
     if tiles * k.state_bytes * len(k.passes) < SHARED_BYTES:
         threads = 1
-    if not k.splits:
-        threads = max(1, min(threads, -(-tiles // together)))
+    threads = max(1, min(threads, PIECES if k.splits else -(-tiles // together)))
     room = scratch(k.scratch_bytes * (1 if k.splits else threads))
     _kernels.sweep(
         k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, threads,

@@ -316,14 +316,20 @@ class TrainingObjective:
         """Fill the last numbers of what is sent; the failure of this worker among them."""
         values[-_NOTES], self.control = self.control.to_number(), Control()
         failure, self._failure = self._failure, None
-        values[1 - _NOTES :] = [*self.backend.take(), *failures_as_numbers(failure)]
+        used = self.backend.take()
+        values[1 - _NOTES] = used.circuits
+        values[2 - _NOTES] = used.shots
+        if failure is not None:  # they are zeros
+            values[3 - _NOTES :] = failures_as_numbers(failure)
         return failure
 
     def _noted(self, summed: FloatArray, failure: QStoreError | None) -> None:
         """Keep the last numbers of a sum."""
-        self._received |= Control.from_number(summed[-_NOTES])
+        if summed[-_NOTES]:
+            self._received |= Control.from_number(summed[-_NOTES])
         self.usage = self.usage + summed[1 - _NOTES : 3 - _NOTES]
-        failure = failure or failure_from_numbers(summed[3 - _NOTES :].tolist())
+        if failure is None and summed[3 - _NOTES :].any():
+            failure = failure_from_numbers(summed[3 - _NOTES :].tolist())
         if failure is not None:
             raise failure
 

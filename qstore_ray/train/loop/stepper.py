@@ -116,7 +116,7 @@ class Stepper:
             else:
                 state, moved = self._together(state, rows, learning_rate)
             sums, theta, gradient = moved.sums, moved.theta, moved.gradient
-            norm = float(np.sqrt(gradient @ gradient))
+            norm = math.sqrt(gradient @ gradient)
         found = np.array([sums.loss, sums.n_rows, sums.correct, norm])
         if not alone:
             _check_finite(state.step, sums.loss, norm, theta)
@@ -251,7 +251,7 @@ class Stepper:
 
 
 def _check_finite(step: int, loss: float, norm: float, theta: FloatArray) -> None:
-    if not (np.isfinite([loss, norm]).all() and np.isfinite(theta).all()):
+    if not (math.isfinite(loss) and math.isfinite(norm) and np.isfinite(theta).all()):
         raise DivergenceError(
             f"the loss, its gradient or the parameters became NaN or infinite in step {step + 1}",
             value={"loss": loss, "gradient_norm": norm},

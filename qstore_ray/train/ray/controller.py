@@ -60,6 +60,11 @@ if TYPE_CHECKING:
 _CAUSE_SECONDS = 2.0
 """The workers that a dead one leaves behind fail at once; Ray notices the death a little later."""
 
+POLL_SECONDS = (0.1, 0.5)
+"""Between two looks at the workers, at first and at last: one takes about 5 ms of the machine."""
+_POLL_SHARE = 0.02
+"""Of the time that has passed, what may pass until the end of the workers is noticed."""
+
 _NO_BARRIER: Any = None
 
 
@@ -162,16 +167,27 @@ class _WorkersOnly(WorkerGroup):
 
 class _DriverController(TrainController):
     worker_group_cls = _WorkersOnly
+    _polls_since: float | None = None
 
     async def _poll_workers(self) -> WorkerGroupPollStatus:
         """As Ray's, once it is known which worker's end the others complain of."""
+        self._health_check_interval_s = self._pause()
         status = await super()._poll_workers()
         deadline = time.monotonic() + _CAUSE_SECONDS
         while status.errors and all(map(is_disconnected, status.errors.values())):
             if time.monotonic() > deadline:
                 break
+            self._health_check_interval_s = POLL_SECONDS[0]
             status = await super()._poll_workers()
         return status
+
+    def _pause(self) -> float:
+        """Seconds until the next look: rare in a long run, whose workers need the CPUs."""
+        now = time.monotonic()
+        if self._polls_since is None:
+            self._polls_since = now
+        least, most = POLL_SECONDS
+        return min(max(_POLL_SHARE * (now - self._polls_since), least), most)
 
     def _make_and_handle_scaling_decision_for_non_running_worker_group(
         self, controller_state: TrainControllerState

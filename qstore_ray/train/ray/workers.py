@@ -44,7 +44,6 @@ from qstore_ray.train.ray.stage import record_loss, relayed, request_stop, stage
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
-_POLL_SECONDS = "0.1"
 _SCRATCH = ".ray"
 
 
@@ -67,7 +66,6 @@ def fit_on_ray(
         QStoreError: any that the loop raised.
     """
     defaults = {
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{cluster.start_timeout:g}",
     }
     # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.

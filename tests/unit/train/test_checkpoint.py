@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.errors import CheckpointError
 from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer
 from qstore_ray.train.model.trained import TrainedModel
@@ -61,6 +62,35 @@ def test_writing_a_step_again_replaces_it(tmp_path: Path):
     path = _write(tmp_path)
     write_checkpoint(tmp_path, 3, {"theta": np.ones(2)}, MANIFEST)
     np.testing.assert_array_equal(read_checkpoint(path).arrays["theta"], 1.0)
+
+
+def test_the_metrics_before_a_checkpoint_are_on_the_disk_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[tuple[str, int]] = []  # the file, and how long it was
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        fsync(descriptor)
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((name, os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    rows = np.random.default_rng(0).uniform(0, 3, (40, 2))
+    data = DatasetLoader.from_arrays(rows, (rows[:, 0] > 1.5).astype(int), split={"train": 1.0})
+    QuantumTrainer(
+        ModelConfig(n_qubits=2, layers=1),
+        TrainerConfig(epochs=3, checkpoints_kept=3),
+        name="run", storage=str(tmp_path), track=TrackConfig(mlflow=False, figures=False),
+    ).fit(data)  # fmt: skip
+    lines, ends = (tmp_path / "run" / "metrics.jsonl").read_bytes().splitlines(True), [0]
+    for line in lines:
+        ends.append(ends[-1] + len(line))
+    epochs = [end for end, line in zip(ends[1:], lines, strict=True) if b'"epoch","' in line]
+    for number, end in enumerate(epochs):
+        places = [place for place, (name, _) in enumerate(synced) if name.startswith(".arrays")]
+        before = synced[: places[number]]
+        assert max(size for name, size in before if name == "metrics.jsonl") >= end
 
 
 # ------------------------------------------------------------------------ killed while writing
