@@ -37,7 +37,7 @@ class Settings:
         usage_limit: seconds of the instance after which no job starts; 600 in the open plan.
         token_life: validity of an access token in real seconds.
         api_key: the only accepted key.
-        crn: the only instance.
+        crn: the only instance; "" for an account that has none.
         journal: file to which every effect is appended, a JSON object a line.
         faults: injected before the first request.
     """
