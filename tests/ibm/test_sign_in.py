@@ -97,3 +97,11 @@ def test_an_instance_of_another_account_is_at_fault(ibm, tmp_path, monkeypatch, 
         open_gateway(named)
     assert raised.value.field == "backend_options.instance"
     assert "lists for this key" in str(raised.value)
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_paused_device_is_said_at_once(ibm, tmp_path, caplog, is_paused):
+    if is_paused:
+        ibm.inject(Fault("pause", seconds=3600.0))
+    open_gateway(config(tmp_path)).close()
+    assert ("fake_manila runs no jobs now (maintenance)" in caplog.text) == is_paused
