@@ -243,9 +243,11 @@ class TransientError(ServiceError):
 
     Attributes:
         status: HTTP status, or None without an answer.
+        is_full: it takes no more jobs of this account until one of them ends; nothing was done.
     """
 
     status: int | None = None
+    is_full: bool = False
 
 
 class RunError(QStoreError):

@@ -20,6 +20,7 @@ IMPORTED = [
     "qstore_ray.backends.ibm.gateway.opening",
     "qstore_ray.cli.commands.train",
     "tests.child",
+    "tests.ibm.test_killed_gateway",
 ]
 OWN_OF_ARROW = "jemalloc_bg_thd"
 """A thread of Arrow's allocator, which takes care of forks."""

@@ -74,7 +74,7 @@ class Account:
             "service_plan_unique_id": PLAN_ID,
             "doc": {"extensions": {"quantum": True}},
         }
-        return {"items": [item], "limit": 100}
+        return {"items": [item] if self._settings.crn else [], "limit": 100}
 
     def plan(self) -> dict[str, Any]:
         """The answer to the catalog's entry of the instance's plan."""

@@ -198,7 +198,8 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--fault", action="append", dest="faults", help="a fault as JSON")
     for name in ("speed", "queue-delay", "tag-delay", "usage-delay", "usage-limit", "token-life"):
         parser.add_argument(f"--{name}", type=float)
-    parser.add_argument("--lanes", type=int)
+    for name in ("lanes", "pending-limit"):
+        parser.add_argument(f"--{name}", type=int)
     for name in ("api-key", "crn", "journal"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--until-stdin-ends", action="store_true")

@@ -31,13 +31,14 @@ class Settings:
         speed: 60 makes an hour of the service last a minute; `Loopback.advance` skips it.
         queue_delay: how long each job is queued at least.
         lanes: how many jobs run at a time on each backend.
+        pending_limit: how many jobs may wait or run; the open plan takes three.
         paced: a job occupies the QPU for as long as it is billed.
         tag_delay: how long a new job is missing in a search by tags.
         usage_delay: how long the usage of a job is pending after its end.
         usage_limit: seconds of the instance after which no job starts; 600 in the open plan.
         token_life: validity of an access token in real seconds.
         api_key: the only accepted key.
-        crn: the only instance.
+        crn: the only instance; "" for an account that has none.
         journal: file to which every effect is appended, a JSON object a line.
         faults: injected before the first request.
     """
@@ -49,6 +50,7 @@ class Settings:
     speed: float = 1.0
     queue_delay: float = 0.0
     lanes: int = 5
+    pending_limit: int | None = None
     paced: bool = False
     tag_delay: float = 0.0
     usage_delay: float = 0.0

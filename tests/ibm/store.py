@@ -44,6 +44,10 @@ class Store:
             session = body.get("session_id")
             if session is not None:
                 self._accepting(session)
+            limit = self.settings.pending_limit
+            if limit is not None and sum(not job.final for job in self.jobs.values()) >= limit:
+                message = f"You have reached the limit of {limit} pending jobs."
+                raise RefusalError(400, errors.TOO_MANY_JOBS, message)
             name = f"job{len(self.jobs) + 1:06d}"
             job = new_job(name, body, count, now, self.settings, self.faults.for_job())
             self.jobs[job.id] = job

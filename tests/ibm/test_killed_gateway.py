@@ -67,6 +67,7 @@ def test_a_call_in_pieces_that_reaches_the_budget_leaves_the_gateway_running(ibm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some hundred signings-in, on a machine that may be busy
 @pytest.mark.parametrize(
     "fault",
     [None, Fault("drop", after_effect=True), Fault("status", status=429), Fault("fail")],

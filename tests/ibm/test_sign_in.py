@@ -7,8 +7,10 @@ import pytest
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.account import IbmAccount
 from qstore_ray.errors import ConfigError, RefusedError, TransientError
 from tests.ibm.faults import Fault
+from tests.ibm.settings import CRN
 
 DROP = None
 PASSING = [
@@ -75,3 +77,31 @@ def test_an_instance_without_devices_is_not_waited_for(start, tmp_path):
     start(backend=())
     with pytest.raises(ConfigError, match="the instance has no device"):
         open_gateway(config(tmp_path))
+
+
+def test_an_account_without_an_instance_is_told_to_create_one(start, tmp_path, monkeypatch):
+    """A key that is accepted is not called wrong, and no filter is named that nobody gave."""
+    start(crn="")
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    with pytest.raises(ConfigError, match="its account has no instance") as raised:
+        open_gateway(config(tmp_path))
+    assert "Create one on quantum" in str(raised.value)
+
+
+@pytest.mark.parametrize("instance", ["my-instance", f"{CRN[:-6]}9f00::"])
+def test_an_instance_of_another_account_is_at_fault(ibm, tmp_path, monkeypatch, instance):
+    """Not the account, which signed in."""
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    named = config(tmp_path).model_copy(update={"sign_in": IbmAccount(instance=instance)})
+    with pytest.raises(ConfigError) as raised:
+        open_gateway(named)
+    assert raised.value.field == "backend_options.instance"
+    assert "lists for this key" in str(raised.value)
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_paused_device_is_said_at_once(ibm, tmp_path, caplog, is_paused):
+    if is_paused:
+        ibm.inject(Fault("pause", seconds=3600.0))
+    open_gateway(config(tmp_path)).close()
+    assert ("fake_manila runs no jobs now (maintenance)" in caplog.text) == is_paused

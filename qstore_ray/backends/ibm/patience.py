@@ -24,16 +24,26 @@ class Patience:
 
     def __init__(self, policy: GatewayPolicy) -> None:
         self._policy, self._silent_since = policy, -1.0
-        self._is_silent = False
+        self._is_silent = self._is_full = False
         self.pause = policy.first_pause
 
     def pause_after(self, exc: TransientError, now: float) -> float:
         """Seconds until the request is made again.
 
+        A service that takes no more jobs for now is not silent: there is no end to that.
+
         Raises:
             TransientError: the service has been silent for `patience`.
         """
         policy = self._policy
+        if exc.is_full:
+            if not self._is_full:
+                _log.warning(
+                    "IBM's service takes no more jobs of this account until one of them, also of "
+                    "another program, has ended; waiting for that"
+                )
+            self._is_full, self._is_silent = True, False
+            return self._longer()
         if not self._is_silent:
             self._is_silent, self._silent_since = True, now
             _log.warning("%s; asking again for %.0f s", exc.message[:200], policy.patience)
@@ -45,8 +55,12 @@ class Patience:
             )
             ended.status = exc.status
             raise ended from exc
+        return self._longer()
+
+    def _longer(self) -> float:
+        """The pause; the next one is longer."""
         pause = self.pause
-        self.pause = min(2.0 * pause, policy.longest_pause)
+        self.pause = min(2.0 * pause, self._policy.longest_pause)
         return pause
 
     def answered(self, *, as_wanted: bool = True) -> None:

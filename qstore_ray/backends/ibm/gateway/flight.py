@@ -143,7 +143,8 @@ class Flight:
                 return True
             raise
         except TransientError as exc:
-            had_no_effect = exc.status == 429 or self.record.state is JobState.LOOKED_UP
+            had_no_effect = exc.status == 429 or exc.is_full
+            had_no_effect = had_no_effect or self.record.state is JobState.LOOKED_UP
             self._look_until = now if had_no_effect else now + self._policy.tag_delay
             raise
         self._ledger.accepted(self.key, job_id)

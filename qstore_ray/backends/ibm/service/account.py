@@ -30,6 +30,10 @@ from qstore_ray.files import expanded
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
+_INSTANCES = "quantum.cloud.ibm.com/instances"
+_NO_INSTANCE = "No matching instances found"
+"""What the client says of a new account, and names filters that nobody gave."""
+
 
 class IbmAccount(Config):
     """How to sign in; it holds no credentials.
@@ -86,16 +90,22 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
 
 def _sign_in_error(account: IbmAccount, exc: ValueError) -> ConfigError:
     """The error about the option that the client's message names."""
-    text = redact_account(str(exc))
+    said, text = str(exc), redact_account(str(exc))
     names = ("channel", "url", "instance")
-    field = next((name for name in names if f"'{name}'" in text), "account")
-    if account.instance is not None and f"({account.instance})" in str(exc):
-        field = "instance"  # "The instance specified (…) is not a valid instance name."
+    field = next((name for name in names if f"'{name}'" in said), "account")
+    message = f"IBM's client cannot sign in with these options: {text}"
+    fix = "Take an account that was saved with them, or leave the option out."
+    if account.instance is not None and account.instance in said:  # not one of the account's
+        field = "instance"
+        fix = f"Name one that {_INSTANCES} lists for this key, or leave it out."
+    elif _NO_INSTANCE in said:
+        message = "the key is right, but its account has no instance that it may use"
+        fix = f"Create one on {_INSTANCES}, or take a key of the account that has it."
     return ConfigError(
-        f"IBM's client cannot sign in with these options: {text}",
+        message,
         field=f"backend_options.{field}",
         value=getattr(account, field),
-        fix="Take an account that was saved with them, or leave the option out.",
+        fix=fix,
     )
 
 

@@ -14,6 +14,7 @@ up before it submits it again. Every error comes out of `trouble.translated`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from qstore_ray.backends.noise.device.device import Device
     from qstore_ray.types import FloatArray, ReadOnlyTable
 
+_log = logging.getLogger(__name__)
 Outcome = Literal["waiting", "done", "failed", "cancelled"]
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled",
@@ -95,6 +97,7 @@ class IbmClient:
                 )
             self._backend = _backend(service, device)
             ask_once(service, self._backend)
+            _say_if_paused(self._backend)
             self.target: Any = self._backend.target
             self.device: Device = read_device(self._backend)
         self.session = JobSession(service, self._backend, mode, max_time)
@@ -292,3 +295,13 @@ def _no_device_error(service: Any, device: str) -> ConfigError | TransientError:
 def _plan_of(service: Any, crn: str) -> str:
     found = [one for one in service.instances() if one["crn"] == crn]
     return "" if not found else str(found[0].get("plan", "")).lower()
+
+
+def _say_if_paused(backend: Any) -> None:
+    """Warn of a device that takes jobs and does not run them: nothing else says so for hours."""
+    status = backend.status()
+    if not status.operational or status.status_msg != "active":
+        _log.warning(
+            "%s runs no jobs now (%s); they wait in its queue, behind %d others, until it does",
+            backend.name, status.status_msg, status.pending_jobs,
+        )  # fmt: skip

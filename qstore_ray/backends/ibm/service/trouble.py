@@ -4,8 +4,9 @@
     TransientError  nothing is known, or nothing was done: look the job up, wait, try again
     RefusedError    the service has decided: trying again changes nothing
 
-An answer of 400, 401, 403, 404 or 409 is a refusal. Everything else may pass: 429, 5xx, a
-connection that was dropped. Of these only 429 is sure to have had no effect.
+An answer of 400, 401, 403, 404 or 409 is a refusal, unless it says that the account has as many
+jobs in the queue as its plan allows. Everything else may pass: 429, 5xx, a connection that was
+dropped. Of these only 429 is sure to have had no effect.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ _OF_CIRCUITS = frozenset({"IBMInputValueError", "TranspilerError", "CircuitError
 """Errors before anything is sent: the client cannot prepare what it is given."""
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 """IBM's service answers in JSON: a page of HTML comes from a proxy or firewall before it."""
+_FULL = re.compile(
+    r"\(code (?:1012|3458)\)|\blimit of \d+ pending jobs|\bmaximum number (?:\(\d+\) )?of "
+    r"(?:pending |concurrent )jobs",
+    re.IGNORECASE,
+)
+"""The open plan takes three jobs at a time, also of other programs and of the web page."""
 _RAY = re.compile(r"Ray ID:?\s*(?:<[^>]*>\s*)*(?P<ray>[0-9a-f]{8,})", re.IGNORECASE)
 _MESSAGES = ("message", "errorMessage", "error_description", "detail", "error")
 """Where IBM's services write what is wrong: the runtime, the sign-in, what stands before them."""
@@ -85,9 +92,11 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
         blocked.status = status
         return blocked
     text = _said(_PAGE.split(text)[0]).strip()
+    is_full = status in _REFUSALS and _FULL.search(text) is not None
     if "InvalidAccountError" in kinds and (why := _out_of_reach(exc, status)):
         return _transient_error(doing, redact_account(why), status)
-    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or "valid API token" in text:
+    has_no_right = "IBMNotAuthorizedError" in kinds or status in {401, 403}
+    if (has_no_right and not is_full) or "valid API token" in text:
         return ConfigError(
             f"the service does not accept the API key: {text}",
             field="backend_options.account",
@@ -105,8 +114,10 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     if not kinds & {"QiskitError", "IBMError", "RequestException", "ApiException", "OSError"}:
         return None
     refused = status in _REFUSALS or (status is None and kinds & _OF_CIRCUITS)
-    if not refused:
-        return _transient_error(doing, text, status)
+    if is_full or not refused:
+        passing = _transient_error(doing, text, status)
+        passing.is_full = is_full
+        return passing
     made = RefusedError(f"cannot {doing} at IBM's service: {text}")
     made.status = status
     return made

@@ -72,3 +72,29 @@ def test_a_page_of_a_proxy_that_has_no_answer_passes(status):
     error = raised(page, status)
     assert isinstance(error, TransientError)
     assert "html" not in error.message
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"errors":[{"code":3458,"message":"Reached maximum number (5) of concurrent jobs"}]}',
+        '{"errors":[{"code":1012,"message":"The user reached the maximum number of jobs"}]}',
+        '{"errors":[{"code":4000,"message":"You have reached the limit of 3 pending jobs."}]}',
+        "You have reached the maximum number of pending jobs, so you need to wait.",
+    ],
+)
+def test_an_account_with_all_its_jobs_in_the_queue_is_not_refused(status, body):
+    error = raised(
+        f"{status} Client Error: Bad Request for url: https://q/api/v1/jobs. {body}", status
+    )
+    assert isinstance(error, TransientError)
+    assert error.is_full
+    assert error.status == status
+
+
+def test_a_refusal_that_names_such_a_number_is_one():
+    error = raised(
+        '400 Client Error: for url: https://q. {"code":3211,"message":"3458 gates"}', 400
+    )
+    assert isinstance(error, RefusedError)
