@@ -37,7 +37,9 @@ from qstore_ray.advise.candidates import SEED, Candidate, candidates
 from qstore_ray.advise.meta_features import meta_features
 from qstore_ray.advise.rivals import RIVALS, tune_rival
 from qstore_ray.advise.training import train_candidate
+from qstore_ray.advise.training_plan import TrainingPlan, plan_training
 from qstore_ray.errors import QStoreError
+from qstore_ray.simulate.cost import calibrate
 
 ROOT = Path(__file__).parents[1]
 PARTS = ROOT / "runs" / "advice_table" / "rows.jsonl"
@@ -134,7 +136,9 @@ def finish() -> None:
     described = {name: meta_features(data.x, data.y).values for name, data in sets.items()}
     full = [{**known.get(r["model"], {}), **described[r["dataset"]], **r} for r in rows]
     names = list(dict.fromkeys(name for row in full for name in row))
-    columns = {name: pa.array([row.get(name) for row in full]) for name in names}
+    values = {name: [row.get(name) for row in full] for name in names}
+    values |= planned(full)
+    columns = {name: pa.array(column) for name, column in values.items()}
     small = {n: c.cast(pa.float32()) if c.type == pa.float64() else c for n, c in columns.items()}
     about = {
         **origin(), "seed": SEED, "folds": len(whole),
@@ -156,6 +160,26 @@ def finish() -> None:
         cpu_seconds=sum(row.get("seconds", 0.0) for row in rows),
         bytes=TABLE.stat().st_size,
     )
+
+
+def planned(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Steps and engine seconds of each quantum training, as this machine's cost model has them."""
+    speed = calibrate()
+    seen: dict[Any, TrainingPlan] = {}
+    known = {candidate.name: candidate for candidate in candidates()}
+    found: list[TrainingPlan | None] = []
+    for row in rows:
+        key = (row["model"], row["train_rows"], row["columns"], int(row["classes"]))
+        if row["model"] not in known:
+            found.append(None)
+            continue
+        if key not in seen:
+            seen[key] = plan_training(known[row["model"]], *key[1:], speed)
+        found.append(seen[key])
+    return {
+        name: [None if plan is None else getattr(plan, name) for plan in found]
+        for name in TrainingPlan._fields
+    }
 
 
 def per_data_set(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,8 +4,10 @@
     balance     share of the smallest class, entropy of the classes / log classes
     columns     skewness, excess kurtosis, |correlation|, share of two-valued columns, of zeros
     spectrum    share of the first principal component, share of columns that hold 90 % of variance
-    difficulty  accuracy above the majority class of a linear model, one neighbour, a stump, Gauss's
-                naive Bayes, each in three folds; the largest ratio of variance between the classes
+    difficulty  skill of a linear model, one neighbour, a stump, Gauss's naive Bayes, each in three
+                folds; the largest ratio of the variance between the classes to that within
+
+Skill is balanced accuracy from chance (0) to perfect (1), so that two and ten classes compare.
 
 They are computed on at most `ROWS` rows, stratified, as the table's data sets have no more.
 """
@@ -165,21 +167,30 @@ def _difficulty(x: FloatArray, y: IntArray, seed: int) -> dict[str, float]:
     from sklearn.tree import DecisionTreeClassifier
 
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    majority = np.bincount(y).max() / len(y)
     simple = {
         "linear": RidgeClassifier(),
         "one_neighbour": KNeighborsClassifier(1),
-        "stump": DecisionTreeClassifier(max_depth=1),
+        "stump": DecisionTreeClassifier(max_depth=2, random_state=seed),
         "naive_bayes": GaussianNB(),
     }
+    found = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant columns; the score says how it went
-        found = {
-            name: cross_val_score(make_pipeline(StandardScaler(), model), x, y, cv=folds).mean()
-            for name, model in simple.items()
-        }
-    gains = {f"{name}_gain": score - majority for name, score in found.items()}
-    return {**gains, "fisher_ratio": np.log1p(_largest_fisher_ratio(x, y))}
+        for name, model in simple.items():
+            pipeline = make_pipeline(StandardScaler(), model)
+            scores = cross_val_score(pipeline, x, y, cv=folds, scoring="balanced_accuracy")
+            found[f"{name}_skill"] = skill(float(scores.mean()), int(y.max()) + 1)
+    return {**found, "fisher_ratio": np.log1p(_largest_fisher_ratio(x, y))}
+
+
+def skill(score: Any, classes: Any) -> Any:
+    """Balanced accuracy as 0 for chance and 1 for perfect; of numbers or arrays."""
+    return (score * classes - 1.0) / (classes - 1.0)
+
+
+def unskilled(found: Any, classes: Any) -> Any:
+    """The balanced accuracy of a skill: the inverse of `skill`."""
+    return (found * (classes - 1.0) + 1.0) / classes
 
 
 def _largest_fisher_ratio(x: FloatArray, y: IntArray) -> float:
@@ -196,7 +207,7 @@ def _largest_fisher_ratio(x: FloatArray, y: IntArray) -> float:
 NAMES = (
     "log_rows", "log_columns", "classes", "log_rows_per_column", "smallest_class",
     "class_entropy", "skewness", "kurtosis", "correlation", "two_valued", "zeros",
-    "first_component", "components_90", "linear_gain", "one_neighbour_gain", "stump_gain",
-    "naive_bayes_gain", "fisher_ratio",
+    "first_component", "components_90", "linear_skill", "one_neighbour_skill", "stump_skill",
+    "naive_bayes_skill", "fisher_ratio",
 )  # fmt: skip
 """The names of the numbers, in their order."""

@@ -21,7 +21,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import cluster, federate, output, privacy, serve
+from qstore_ray.cli import advise, cluster, federate, output, privacy, serve
 from qstore_ray.cli.commands import (
     config,
     data,
@@ -71,6 +71,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(noise.app, name="noise")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(advise.app, name="advise")
 app.add_typer(hardware.app, name="hardware")
 app.add_typer(data.app, name="data")
 app.add_typer(cluster.app, name="cluster")

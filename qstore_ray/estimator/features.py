@@ -85,7 +85,7 @@ def fit_features(
     if layers_end is not None:
         preparation = Preparation.fit((Standard(),) if scale else (), x)
         return Fitted(preparation, n_qubits or _qubits(encoding, layers_end), n_columns)
-    room = _room(encoding, MOST_QUBITS if n_qubits is None else n_qubits)
+    room = most_features(encoding, MOST_QUBITS if n_qubits is None else n_qubits)
     width = n_columns
     steps: tuple[Step, ...] = ()
     if n_columns > room:
@@ -157,8 +157,8 @@ def _check_reduce(reduce: Reduce) -> None:
         raise ConfigError("no such reduction", field="reduce", value=reduce, fix="Take 'pca'.")
 
 
-def _room(encoding: str, n_qubits: int) -> int:
-    """The most features on that many qubits."""
+def most_features(encoding: str, n_qubits: int) -> int:
+    """The most features that an encoding takes on that many qubits."""
     special: dict[str, int] = {
         "dense_angle": 2 * n_qubits,
         "amplitude": 2**n_qubits,

@@ -110,6 +110,7 @@ ALLOWED = {
     ),
     "rich": ("qstore_ray.cli",),
     "scipy": (
+        "qstore_ray.advise",
         "qstore_ray.data.augment",
         "qstore_ray.data.quality.drift",
         "qstore_ray.data.quality.statistics",

@@ -17,6 +17,8 @@ from qstore_ray.job import JobConfig
 # Changing this text is changing the command line: people's scripts depend on it.
 COMMAND_LINE = """\
 qstore --version
+qstore advise
+qstore advise recommend JOB.toml|FOLDER --set --budget --count --output --json
 qstore cluster
 qstore cluster down --json
 qstore cluster status --json

@@ -1,0 +1,140 @@
+"""`qstore advise`: what to train, what it costs, and whether it is worth it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.commands.train import Set, read_job
+from qstore_ray.cli.output import AsJson, examples, note, say, say_json
+from qstore_ray.cli.shared.advice_text import recommendation_text
+
+if TYPE_CHECKING:
+    from qstore_ray.advise.recommend import Recommendation
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.job import JobConfig
+
+app = typer.Typer(
+    help="Say what to train on some data, what a job will take, and whether it is worth it.",
+    epilog=examples(
+        "advise recommend jobs/digits.toml",
+        "advise predict jobs/digits.toml",
+        "advise advantage jobs/digits.toml",
+    ),
+)
+
+Job = Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")]
+
+
+@app.callback()
+def _advise() -> None:
+    pass
+
+
+@app.command(
+    "recommend",
+    epilog=examples(
+        "advise recommend jobs/digits.toml",
+        "advise recommend jobs/digits.toml --budget 60 --output best.toml",
+        "advise recommend prepared/digits --count 3 --json",
+    ),
+)
+def recommend(
+    data: Annotated[
+        str, typer.Argument(metavar="JOB.toml|FOLDER", help="A job file, or a prepared dataset.")
+    ],
+    changes: Set = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="What all trainings together may take here."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many candidates.")] = 5,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.toml", help="Write the first candidate as a job to run."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank quantum models for some data by what a table of measured trainings says of data alike.
+
+    Nothing is trained. It says if the evidence is not enough, and which classical model to beat.
+    """
+    from qstore_ray.advise.recommend import recommend as recommended
+
+    config, dataset = _opened(data, changes or [])
+    found = recommended(dataset, budget=budget, count=count)
+    written = None
+    if output is not None:
+        written = _write_job(output, config, dataset, found)
+    if as_json:
+        say_json({**_as_dict(found), "job": written})
+    else:
+        say(recommendation_text(found))
+        if written:
+            note(f"Run it: qstore train {written}")
+
+
+def _opened(target: str, changes: list[str]) -> tuple[JobConfig | None, Dataset]:
+    """The job, if one is given, and its data."""
+    from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.errors import UsageError
+    from qstore_ray.storage.address import is_address
+
+    if Path(target).is_dir() or is_address(target):
+        if changes:
+            raise UsageError(
+                "a prepared dataset is as it is",
+                field="--set",
+                value=changes[0],
+                fix="Give the job file that it was prepared from.",
+            )
+        return None, Dataset.load(target)
+    with contextlib.redirect_stdout(sys.stderr):  # libraries that print while they load
+        config = read_job(target, changes)
+        return config, DatasetLoader.load(config.dataset)
+
+
+def _write_job(
+    output: str, config: JobConfig | None, dataset: Dataset, found: Recommendation
+) -> str:
+    from qstore_ray.advise.as_job import job_of
+    from qstore_ray.errors import UsageError
+
+    path = Path(output)
+    if path.exists():
+        raise UsageError(
+            "the file exists", field="--output", value=output, fix="Name a file that does not."
+        )
+    if config is None:
+        raise UsageError(
+            "a prepared dataset does not say where its rows come from",
+            field="--output",
+            value=output,
+            fix="Give the job file that it was prepared from.",
+        )
+    path.write_text(job_of(found.ranked[0].candidate, config, dataset).to_toml(), encoding="utf-8")
+    return output
+
+
+def _as_dict(found: Recommendation) -> dict[str, Any]:
+    ranked = [
+        {**asdict(each), "name": each.candidate.name, "candidate": each.candidate.as_dict()}
+        for each in found.ranked
+    ]
+    return {
+        "basis": found.basis,
+        "reason": found.reason,
+        "ranked": ranked,
+        "rival": found.rival,
+        "rival_score": found.rival_score,
+        "nearest": [each._asdict() for each in found.nearest],
+        "facts": list(found.facts),
+        "meta_features": dict(found.meta.values),
+        "left_out": found.left_out,
+    }
