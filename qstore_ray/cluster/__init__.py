@@ -3,6 +3,7 @@
     record.py      the record and the token, in a folder of the user's state
     address.py     the address of any cluster, as a user gives it
     processes.py   the processes of this machine, and which of them are the cluster's
+    variables.py   whether its workers reach an object store as this process does
     size.py        nodes, CPUs and shared memory
     supervisor.py  the process that starts the nodes and ends them
     drivers.py     the drivers that have joined, which leave before the cluster ends

@@ -312,8 +312,9 @@ class QuantumTrainer:
             return nullcontext()
         if self.backend is not None:
             check_sendable(self.backend)
-        from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
+        from qstore_ray.train.ray.session import check_store, ray_session  # Ray only where used
 
+        check_store(self.cluster, self.storage)
         return ray_session(self.cluster, self.trainer.min_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from qstore_ray.cli.shared.study_text import summary_of
-from qstore_ray.files import real_path
+from qstore_ray.storage.address import shown_place, storage_folder
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
     from qstore_ray.track.mlflow.store import recorded_at
 
     folder, refit = _folders(job)
-    typed = shlex.quote(str(folder))
-    yield "study", folder
+    typed = shlex.quote(shown_place(folder))
+    yield "study", shown_place(folder)
     yield from summary_of(result)
     if tracked := recorded_at(folder, job.track):
         yield "mlflow", tracked
@@ -88,7 +88,7 @@ def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
         named = _test_scores(refit).items()
         scores = ", ".join(f"{name.replace('_', ' ')} {decimal(value)}" for name, value in named)
         yield "refit", f"{scores or 'no test rows'}; trained on train and val"
-        yield "next", f"qstore evaluate {shlex.quote(str(refit))}"
+        yield "next", f"qstore evaluate {shlex.quote(shown_place(refit))}"
     else:
         best = folder / _FILES["best_config"]
         yield "next", f"qstore train {shlex.quote(str(best))}"
@@ -97,10 +97,10 @@ def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
 
 
 def _folders(job: JobConfig) -> tuple[Path, Path | None]:
-    """The study's folder, and that of its final training if it has one."""
+    """The study's folder, of an object store the copy, and that of its final training if any."""
     from qstore_ray.tune.driver.finalize import REFIT
 
-    folder = real_path(Path(job.storage) / job.name)
+    folder = storage_folder(job.storage) / job.name
     return folder, folder / REFIT if job.tune and job.tune.refit else None
 
 

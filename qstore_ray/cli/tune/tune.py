@@ -61,13 +61,15 @@ def show(
     name: Name, storage: Storage = _STORAGE, storage_url: StorageUrl = None, as_json: AsJson = False
 ) -> None:
     """Show a study: its best trial, why trials failed, and all trials. It may be running."""
+    from qstore_ray.storage.address import shown_place
+
     result, folder = _read(name, storage, storage_url)
     if as_json:
         from qstore_ray.track.logs.text import redact
 
         say_json({"folder": str(folder), **redact(result.to_dict())})
         return
-    say(facts([("study", folder), *summary_of(result)]))
+    say(facts([("study", shown_place(folder)), *summary_of(result)]))
     if result.trials:
         say("")
         say(trial_table(result))

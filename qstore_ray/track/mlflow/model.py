@@ -30,6 +30,7 @@ from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.errors import RunError, UsageError
 from qstore_ray.files import expanded
+from qstore_ray.storage.address import storage_folder
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import load_mlflow, open_client, translated
 
@@ -117,7 +118,7 @@ def download_model(
         UsageError: another kind of URI.
         RunError: unknown model, another flavour, a changed model file, or no answer.
     """
-    store = (config.mlflow_uri if config else None) or default_uri(Path(storage))
+    store = (config.mlflow_uri if config else None) or default_uri(storage_folder(storage))
     load_mlflow()
     target = expanded(folder)
     target.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.storage.address import storage_folder
 from qstore_ray.track.base import RUN_INFO_FILE, RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.model import Savable, log_model
@@ -120,7 +121,7 @@ def promote_model(
     Raises:
         RunError: no such model or version, or no answer.
     """
-    uri = _uri(config, Path(storage))
+    uri = _uri(config, storage_folder(storage))
     load_mlflow()
     with translated(uri, "promote the model"):
         client = open_client(uri)
@@ -140,7 +141,7 @@ def find_model(
     Raises:
         RunError: no such model or alias, or no answer.
     """
-    uri = _uri(config, Path(storage))
+    uri = _uri(config, storage_folder(storage))
     load_mlflow()
     with translated(uri, "find the model"):
         return _record(open_client(uri).get_model_version_by_alias(name, alias))

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from pathlib import Path
 
 import ray
 from ray._private import auto_init_hook
@@ -23,8 +24,10 @@ from ray.exceptions import RayError
 
 from qstore_ray.cluster.find import WORKER_SETTINGS, check_software, find_cluster
 from qstore_ray.cluster.record import ClusterRecord
+from qstore_ray.cluster.variables import check_variables
 from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
+from qstore_ray.storage.address import address_of
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray.join import forget_token, joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
@@ -72,6 +75,17 @@ def warm_cluster(config: ClusterConfig) -> ClusterRecord | None:
     if record is not None:
         check_software(record)
     return record
+
+
+def check_store(config: ClusterConfig, storage: str | Path) -> None:
+    """Check that the workers of a warm cluster that would be joined reach the storage.
+
+    Raises:
+        BackendError: it was started without the variables of the object store.
+    """
+    address = address_of(storage)
+    if address is not None and (record := warm_cluster(config)) is not None:
+        check_variables(record, address)
 
 
 def _named(config: ClusterConfig) -> str:

@@ -19,7 +19,7 @@ from qstore_ray.storage.address import address_of
 from qstore_ray.train.checks import model_for
 from qstore_ray.train.config import TrainerConfig, TrainingJob
 from qstore_ray.train.loop.validation import check_defined
-from qstore_ray.train.ray.session import ray_session, uses_own_ray
+from qstore_ray.train.ray.session import check_store, ray_session, uses_own_ray
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room, check_dashboard, needs_dashboard, room
 from qstore_ray.tune.metrics import (
@@ -129,6 +129,7 @@ def search_session(base: TrainingJob, config: TuneConfig, scheduler: Scheduler) 
     trainer = TrainerConfig(num_workers=config.workers_per_trial)
     wanted = needs_dashboard(config, trainer)
     own = uses_own_ray(cluster)
+    check_store(cluster, base.storage)
     if own and not (config.gpus_per_trial or config.resources):
         cpus = {"CPU": float(available_cpus())}  # what it will have; it takes seconds to start
         room(config, cluster, trainer, cpus, [cpus])

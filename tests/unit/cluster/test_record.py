@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def record(tmp_path: Path) -> ClusterRecord:
     )
 
 
-def started(words: list[str], **how: bool) -> subprocess.Popen[bytes]:
+def started(words: list[str], **how: Any) -> subprocess.Popen[bytes]:
     """A process that is listed by its own words: a moment earlier it has those of this one."""
     process = subprocess.Popen(words, **how)
     deadline = time.monotonic() + 60.0

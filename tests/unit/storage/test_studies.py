@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qstore_ray.cli.app import main
+from qstore_ray.cli.tune.end import as_dict, as_facts
 from qstore_ray.errors import ConfigError, RunExistsError, StorageError
 from qstore_ray.storage import cloud, lease
 from qstore_ray.storage.address import StorageAddress, storage_folder
@@ -121,6 +122,14 @@ def test_a_search_is_the_same_as_in_a_folder_and_seen_by_all_commands(
 ) -> None:  # fmt: skip
     storage = f"{bucket}/team"
     search(storage)
+    result, job = StudyResult.load(storage, "s"), job_of(storage, **TRAINER)
+    said = [value for _, value in as_facts(result, job)]
+    assert said[0] == f"{storage}/s"
+    assert f"qstore tune show {storage}/s" in said
+    best = as_dict(result, job)["best_config"]
+    assert best is not None
+    assert Path(best).is_file()
+    assert f"qstore train {best}" in said
     on_another_machine(monkeypatch, tmp_path)
     assert main(["tune", "show", "s", "--storage", storage, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
