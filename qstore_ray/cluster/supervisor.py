@@ -1,8 +1,9 @@
 """The process that has the nodes of the cluster: it starts them, and ends them on SIGTERM.
 
 It leads a session of its own, so that no terminal ends it, and is started by `start.py` with the
-settings of Ray and the token in its environment. It ends itself if a node of it has died: a cluster
-that is broken is not joined.
+settings of Ray and the token in its environment. It ends itself if a node of it has died, or if a
+program that cleans the temporary folder has removed what is needed to join it: a cluster that is
+broken is not joined.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ray._private import ray_constants
 from ray._private.accelerators import get_accelerator_manager_for_resource
@@ -23,6 +26,9 @@ from qstore_ray.cluster.drivers import announce_end
 from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
 from qstore_ray.cluster.size import ClusterSize
 from qstore_ray.cluster.spare import SpareWorkers
+
+if TYPE_CHECKING:
+    from ray._private.node import Node
 
 _POLL_SECONDS = 1.0
 _NEEDED = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
@@ -53,10 +59,8 @@ def main(folder: Path, cpus: tuple[int, ...]) -> int:
         while not stop.wait(_POLL_SECONDS):
             for node in spares:
                 node.fill_up()
-            if lost := _lost(cluster):
-                sys.stderr.write(
-                    f"ended, because a process of the cluster has died: {', '.join(lost)}\n"
-                )
+            if lost := _lost(cluster.list_all_nodes()):  # type: ignore[no-untyped-call]
+                sys.stderr.write(f"ended, because the cluster has lost: {', '.join(lost)}\n")
                 announce_end(folder)
                 return 1
     finally:
@@ -103,10 +107,16 @@ def _dashboard_port() -> int:
     return port
 
 
-def _lost(cluster: Cluster) -> list[str]:
-    """The processes that no node can be without, and that have ended."""
-    nodes = cluster.list_all_nodes()  # type: ignore[no-untyped-call]
-    return [name for node in nodes for name, _ in node.dead_processes() if name in _NEEDED]
+def _lost(nodes: Iterable[Node]) -> list[str]:
+    """The processes that no node can be without, and that have ended, and sockets that are gone."""
+    return [
+        lost
+        for node in nodes
+        for lost in (
+            *(name for name, _ in node.dead_processes() if name in _NEEDED),  # type: ignore[no-untyped-call]
+            *(path for path in (node.raylet_socket_name,) if not Path(path).exists()),
+        )
+    ]
 
 
 if __name__ == "__main__":
