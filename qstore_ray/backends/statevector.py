@@ -67,8 +67,8 @@ class StatevectorBackend:
 
     Args:
         engine: `native` (C kernels), `numpy`, or `auto`: the first that is installed.
-        threads: threads that share the rows of one call, or from 18 qubits on the amplitudes of each
-            row; the result does not depend on it.
+        threads: threads that share the rows of one call, or from 18 qubits on the amplitudes of
+            each row; the result does not depend on it.
         precision: of the amplitudes; `complex64` halves the memory, and sums are still taken in
             double precision.
         noise: Pauli noise of the gates and wrong readout, or a table of `NoiseConfig`. Values and
