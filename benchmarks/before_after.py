@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +140,7 @@ def train(tree: Path, workers: int) -> Measured:
 
 def said(tree: Path, code: str) -> Measured:
     """The numbers that a program prints, a name and a number a line."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tree, env=_environment(tree), check=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    lines = (line.split() for line in done.stdout.splitlines())
+    lines = (line.split() for line in _output(tree, "-c", code))
     return {words[0]: float(words[1]) for words in lines if len(words) == 2}
 
 
@@ -164,14 +161,21 @@ def search(tree: Path, seed: int) -> Measured:
     """Seconds of a search of 40 trials, and of a trial besides its training."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "benchmarks/tune.py", "ours", folder, "40", str(seed), "long"],
-            cwd=tree, env=_environment(tree), check=True, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        lines = _output(tree, "benchmarks/tune.py", "ours", folder, "40", str(seed), "long")
         whole = time.monotonic() - began
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(lines[-1])
     return {"whole": whole, "overhead": (2 * found["span_s"] - found["loops_s"]) / 40}
+
+
+def _output(tree: Path, *arguments: str) -> list[str]:
+    """The lines that a program prints; what it said if it failed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tree, env=_environment(tree), text=True, check=False,
+        capture_output=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{arguments[0]} failed in {tree}:\n{done.stderr[-2000:]}")
+    return done.stdout.splitlines()
 
 
 def _cpu() -> float:
@@ -206,7 +210,9 @@ def main() -> None:
     options = parser.parse_args()
     cases = options.cases.split(",")
     rows = _other_rows(options.before, cases)
-    with tempfile.TemporaryDirectory(prefix="qs") as folder:
+    with ExitStack() as stack:
+        stack.callback(_forget_trees)  # after the folder is gone, however this ends
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="qs"))
         trees = [built(commit, Path(folder)) for commit in (options.before, options.after)]
         for case in cases:
             for tree in trees:  # so that none is the first to compile its modules
@@ -223,11 +229,12 @@ def main() -> None:
                     "pairs": both, **origin(),
                 })  # fmt: skip
                 print({k: v for k, v in rows[-1].items() if k != "pairs"}, flush=True)
-        for tree in trees:
-            command = ["git", "-C", str(ROOT), "worktree", "remove", "--force", str(tree)]
-            subprocess.run(command, check=True)
     bare = cpu(ROOT, "-c", "pass")["cpu"]
     write("before_after", 0, rows, before=options.before, bare_interpreter_cpu_s=bare)
+
+
+def _forget_trees() -> None:
+    subprocess.run(["git", "-C", str(ROOT), "worktree", "prune"], check=True)
 
 
 def _other_rows(before: str, cases: list[str]) -> list[dict[str, Any]]:
