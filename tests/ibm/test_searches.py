@@ -12,8 +12,9 @@ import pytest
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
-from qstore_ray.backends.ibm.gateway.access import gateways_of
+from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.ibm.queue import waiting
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
@@ -160,6 +161,32 @@ def test_requests_of_two_trials_go_into_one_job(ibm, tmp_path, parts):
     IbmBackend.close_run("s")
     assert len(ibm.accepted()) == 2
     assert trials_in(tmp_path) == {"s": {"trial-0000", "trial-0001"}}
+
+
+def test_trials_that_shared_a_job_share_the_next_one(start, tmp_path, monkeypatch):
+    """The slower one needs more time between two steps than a request waits for others."""
+    monkeypatch.setattr(waiting, "_COMPANY_PART", 1.0)  # of a job that takes a second
+    ibm = start(queue_delay=1.0)
+    given = options(tmp_path, policy={**POLICY, "delay": 0.3})
+    together = threading.Barrier(2)
+
+    def trains(backend: IbmBackend, pause: float) -> None:
+        gateway_for(backend.config, "process")
+        together.wait()
+        for step in (1, 2):
+            evaluate(backend, step, parts=1)
+            time.sleep(pause)
+
+    threads = [
+        threading.Thread(target=trains, args=each)
+        for each in zip(backends(given), (0.0, 0.5), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    IbmBackend.close_run("s")
+    assert len(ibm.accepted()) == 2
 
 
 SHOTS = "trainer.backend_options.shots"

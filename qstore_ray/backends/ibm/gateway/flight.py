@@ -44,7 +44,7 @@ class Flight:
         pace: what earlier jobs have shown of when to ask.
 
     Attributes:
-        wake: when `advance` is to be called next.
+        wake: when `advance` is to be called next. began: when the job began.
         is_too_late: it was to be cancelled, and had ended at the service.
     """
 
@@ -60,7 +60,7 @@ class Flight:
         now: float,
         pace: PollPace | None = None,
     ) -> None:
-        self.key, self.wake = key, now
+        self.key, self.wake, self.began = key, now, now
         self._client, self._ledger, self._policy = client, ledger, policy
         self._bills, self._pubs, self._options = bills, pubs, options
         self._pace, self._patience = pace or PollPace(policy), Patience(policy)

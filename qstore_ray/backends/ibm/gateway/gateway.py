@@ -357,6 +357,8 @@ class Gateway:
         record = flight.record
         if record.state is JobState.FINISHED:
             self._packer.separate.ended(key)
+            trials = {share.trial for share in record.requests}
+            self._packer.expect(trials, flight.began, self._clock())
             self._deliver(key)
         elif may_run_again(record, self._policy) and not self._packer.separate.is_last_try(key):
             self._packer.separate.ended(key)

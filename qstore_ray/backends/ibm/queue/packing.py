@@ -9,6 +9,7 @@ The packer has no clock and draws nothing: the same calls give the same jobs.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from qstore_ray.backends.ibm.queue.fair_queue import FairQueue
 from qstore_ray.backends.ibm.queue.separate import SeparateJobs
@@ -79,6 +80,10 @@ class Packer:
         """The group of a request does not wait for it: it was measured, or a job with it runs."""
         if request.group:
             self._waiting.answered(request)
+
+    def expect(self, trials: Collection[str], began: float, ended: float) -> None:
+        """Let the next steps of trials that shared a job, of which these are the times, wait."""
+        self._waiting.expect(trials, began, ended)
 
     def has_company(self, request: CircuitRequest) -> bool:
         """Whether something of the same trial and settings waits to leave."""

@@ -4,7 +4,8 @@ Each job costs seconds of overhead, so requests with the same settings share one
 step (a group) leave together, when all of them have arrived or at their deadline. A complete group,
 or a request without a group, waits `delay` for others; a step of a run that is no search leaves at
 once, because nothing else can come. A trial of a search always waits: its next step can only share
-a job if this one did. All that waits leaves when a job of its settings does.
+a job if this one did. Trials that shared a job come back at about the same time, and each of them
+waits a little longer for the others. All that waits leaves when a job of its settings does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from qstore_ray.backends.ibm.requests import (
 )
 from qstore_ray.errors import ConfigError
 
+_COMPANY, _COMPANY_PART = 1.0, 0.05
+"""For how long trials that shared a job wait for each other: seconds, and part of its time."""
+
 
 class WaitingRequests:
     """The requests that may not leave yet.
@@ -36,6 +40,7 @@ class WaitingRequests:
         self._single: dict[JobSettings, list[CircuitRequest]] = {}
         self._groups: dict[tuple[str, str], list[CircuitRequest]] = {}
         self._answered: dict[tuple[str, str], set[int]] = {}
+        self._expected: dict[str, float] = {}
 
     def check(self, request: CircuitRequest) -> None:
         """Refuse a share that does not fit to the shares of its group which wait.
@@ -58,10 +63,17 @@ class WaitingRequests:
     def add(self, *pieces: CircuitRequest) -> None:
         """Add a request, in pieces if it is above the caps."""
         request = pieces[0]
+        self._expected.pop(request.trial, None)
         if request.group:
             self._groups.setdefault((request.trial, request.group), []).extend(pieces)
         else:
             self._single.setdefault(request.settings, []).extend(pieces)
+
+    def expect(self, trials: Collection[str], began: float, ended: float) -> None:
+        """Trials have shared a job: they are likely to come with their next steps soon."""
+        until = ended + min(_COMPANY, _COMPANY_PART * (ended - began))
+        if len(trials) > 1:
+            self._expected |= dict.fromkeys(trials, until)
 
     def answered(self, request: CircuitRequest) -> None:
         """A group does not wait for this share: it was measured, or a job with it runs."""
@@ -79,6 +91,7 @@ class WaitingRequests:
             self._put_back(settings, [each for each in requests if each.trial != trial])
         self._groups = {at: shares for at, shares in self._groups.items() if at[0] != trial}
         self._answered = {at: parts for at, parts in self._answered.items() if at[0] != trial}
+        self._expected.pop(trial, None)
         return found
 
     def has(self, request: CircuitRequest) -> bool:
@@ -130,7 +143,8 @@ class WaitingRequests:
         if not self._is_complete(at):
             return deadline
         complete = max(share.arrival for share in shares)
-        return min(deadline, complete + (0.0 if at[0] == self._run else self._delay))
+        leaves = complete + (0.0 if at[0] == self._run else self._delay)
+        return min(deadline, max([leaves, *self._expected.values()]))
 
     def _may_leave(self, requests: list[CircuitRequest], now: float) -> bool:
         """Whether one of them has waited long enough, or they fill a job."""

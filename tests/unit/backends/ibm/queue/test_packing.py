@@ -248,6 +248,33 @@ def test_steps_of_several_trials_share_a_job():
         assert [each.trial for each in job.requests] == ["a", "b", "c"]
 
 
+def test_trials_that_shared_a_job_wait_for_each_other_longer():
+    packer = Packer(CAPS, delay=DELAY, run="study")
+    packer.expect({"a", "b"}, -1.0, 9.0)
+    packer.add(*steps("a", arrival=9.0))
+    assert packer.next_time() == 9.5, "b is expected"
+    packer.add(*steps("b", arrival=9.3))
+    (job,) = packer.take(now=9.3)
+    assert [each.trial for each in job.requests] == ["a", "b"]
+    packer.expect({"a", "b"}, -999.0, 11.0)
+    packer.add(*steps("a", arrival=11.0))
+    assert packer.next_time() == 12.0, "a second at most"
+    packer.withdraw("b")
+    assert packer.next_time() == 11.0 + DELAY, "b has ended"
+
+
+def test_who_does_not_come_back_is_waited_for_once():
+    packer = Packer(CAPS, delay=DELAY, run="study")
+    packer.expect({"a", "b"}, -1.0, 9.0)
+    for arrival, leaves in ((9.0, 9.5), (10.0, 10.0 + DELAY)):
+        packer.add(*steps("a", arrival=arrival))
+        assert packer.next_time() == leaves
+        assert len(packer.take(now=leaves)) == 1
+    packer.expect({"a"}, 1.0, 11.0)
+    packer.add(*steps("a", arrival=11.0))
+    assert packer.next_time() == 11.0 + DELAY, "it had a job of its own"
+
+
 def test_a_step_of_a_run_that_is_no_search_waits_for_nothing():
     packer = Packer(CAPS, delay=DELAY, run="a")
     packer.add(*steps("a", arrival=5.0))
