@@ -3,7 +3,8 @@
     regret     what the first (and the best of the first five) candidates that `recommend` names
                score less than the best of all candidates, with the data set's whole family left out
                of the table; beside a random candidate, the default and the best single one
-    coverage   how often the 90 % interval of a score holds the measured one, likewise left out
+    coverage   how often the 90 % interval of a score holds the measured one, likewise left out;
+               of an unmeasured model, the candidate itself is left out too
     seconds    measured / predicted seconds of the trainings of the families left out
     speed      seconds of `recommend` on 10,000 rows, after the imports
 
@@ -24,6 +25,11 @@ from record import write
 from qstore_ray.advise.evidence import Evidence
 from qstore_ray.advise.meta_features import NAMES, skill, unskilled
 from qstore_ray.advise.portfolio import greedy_portfolio, regrets
+from qstore_ray.advise.predict import (
+    left_out_configurations,
+    table_configurations,
+    unmeasured_interval,
+)
 from qstore_ray.advise.recommend import choose, recommend
 from qstore_ray.advise.seconds_model import SecondsModel
 from qstore_ray.advise.table import AdviceTable, load_table
@@ -56,6 +62,9 @@ def _left_out(table: AdviceTable, known: Evidence, place: int) -> dict[str, Any]
     single = greedy_portfolio(weights.scores, 1, weights.families)[0]
     measured = skill(table.scores[place], classes)
     held = (measured >= predicted + known.low) & (measured <= predicted + known.high)
+    low, high = unmeasured_interval(known)
+    unmeasured = left_out_configurations(predicted[None], table_configurations())[0]
+    both = (measured >= unmeasured + low) & (measured <= unmeasured + high)
     error = unskilled(predicted, classes) - table.scores[place]
     rival = int(known.model.predict(vector)[quantum:].argmax())
     return {
@@ -69,6 +78,10 @@ def _left_out(table: AdviceTable, known: Evidence, place: int) -> dict[str, Any]
         **_first("ranked", lost, [by_skill]),
         **_first("recommend", lost, [order]),
         "held": float(held.mean()),
+        "held_unmeasured": float(both.mean()),
+        "unmeasured_error": float(
+            np.abs(unskilled(unmeasured, classes) - table.scores[place]).mean()
+        ),
         "score_error": float(np.abs(error).mean()),
         "width": float((known.high - known.low) * (classes - 1) / classes),
         "rival_regret": float(table.rival_scores[place].max() - table.rival_scores[place, rival]),
@@ -161,6 +174,8 @@ def main() -> None:
         },
         coverage_of_90=interval(rows, "held"),
         score_error=interval(rows, "score_error"),
+        coverage_of_90_unmeasured_model=interval(rows, "held_unmeasured"),
+        score_error_unmeasured_model=interval(rows, "unmeasured_error"),
         rival_regret=interval(rows, "rival_regret"),
         seconds={
             "within_1.5": float(np.mean(spread <= np.log(1.5))),

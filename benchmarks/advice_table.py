@@ -59,7 +59,7 @@ def read_rows() -> list[dict[str, Any]]:
 
 
 def measure(folds: int) -> None:
-    """Measure what is missing, fold by fold, so that an early end leaves whole folds."""
+    """Measure what is missing, fold by fold, so that an early end leaves all data sets."""
     done = {(row["dataset"], row["fold"], row["model"]) for row in read_rows()}
     PARTS.parent.mkdir(parents=True, exist_ok=True)
     sets = data_sets()
@@ -129,9 +129,9 @@ def finish() -> None:
     import pyarrow.parquet as pq
 
     rows, sets = read_rows(), data_sets()
-    folds = Counter(row["fold"] for row in rows)
-    whole = [fold for fold in sorted(folds) if folds[fold] == len(sets) * len(models())]
-    rows = [row for row in rows if row["fold"] in whole]
+    measured = Counter((row["dataset"], row["fold"]) for row in rows)
+    rows = [row for row in rows if measured[row["dataset"], row["fold"]] == len(models())]
+    sets = {name: sets[name] for name in dict.fromkeys(row["dataset"] for row in rows)}
     known = {candidate.name: candidate.as_dict() for candidate in candidates()}
     described = {name: meta_features(data.x, data.y).values for name, data in sets.items()}
     full = [{**known.get(r["model"], {}), **described[r["dataset"]], **r} for r in rows]
@@ -141,7 +141,7 @@ def finish() -> None:
     columns = {name: pa.array(column) for name, column in values.items()}
     small = {n: c.cast(pa.float32()) if c.type == pa.float64() else c for n, c in columns.items()}
     about = {
-        **origin(), "seed": SEED, "folds": len(whole),
+        **origin(), "seed": SEED, "folds": 1 + max(row["fold"] for row in rows),
         "qstore_ray": importlib.metadata.version("qstore-ray"),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
     }  # fmt: skip

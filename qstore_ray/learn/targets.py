@@ -65,12 +65,12 @@ class TargetScaling:
 
     def apply(self, y: AnyArray) -> FloatArray:
         """Targets (N,) or (N, T) as training sees them, in the same shape."""
-        columns = np.asarray(y, np.float64).reshape(len(y), -1)
+        columns = np.asarray(y, np.float64).reshape(-1, len(self.mean))  # there may be no row
         return Standard().apply(columns, self._state).reshape(y.shape)
 
     def undo(self, outputs: FloatArray) -> FloatArray:
         """Outputs (N, T), or of one target (N,), in the units of the data."""
-        columns = outputs.reshape(len(outputs), -1)
+        columns = outputs.reshape(-1, len(self.mean))
         return Standard().invert(columns, self._state).reshape(outputs.shape)
 
     def spec(self) -> TargetSpec:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qstore_ray.cli.output import facts, table
 
 if TYPE_CHECKING:
+    from qstore_ray.advise.predict import JobPrediction
     from qstore_ray.advise.recommend import RankedCandidate, Recommendation
 
 
@@ -36,3 +37,29 @@ def _row(each: RankedCandidate) -> list[str]:
         f"{each.low:.2f} to {each.high:.2f}" if known else "-",
         f"{each.seconds:.2g}",
     ]
+
+
+def prediction_text(found: JobPrediction) -> str:
+    """What a job takes and reaches, a line each."""
+    band = ""
+    if found.seconds_low is not None and found.seconds_high is not None:
+        band = f", 90 % interval {found.seconds_low:.2g} to {found.seconds_high:.2g}"
+    lines = [
+        ("seconds", f"{found.seconds:.2g}{band}"),
+        ("memory", f"{found.memory_mb:.0f} MiB"),
+        ("disk", f"{found.disk_mb:.2g} MiB"),
+        ("circuits", f"{found.circuits:,}"),
+    ]
+    if found.shots:
+        lines.append(("shots", f"{found.shots:,}"))
+    if found.qpu_seconds is not None:
+        money = "no price is known" if found.money is None else f"{found.money:.2f} to pay"
+        lines.append(("QPU", f"{found.qpu_seconds:.1f} s at most, {money}"))
+    if found.accuracy is None:
+        lines.append(("accuracy", f"not known, outside of the table: {'; '.join(found.outside)}"))
+    else:
+        score, low, high = found.accuracy
+        said = f"{score:.2f} balanced, on held-out rows, 90 % interval {low:.2f} to {high:.2f}"
+        lines.append(("accuracy", said))
+    lines.append(("not in it", "; ".join(found.notes)))
+    return facts(lines)

@@ -63,3 +63,15 @@ def test_one_class_is_said_plainly(job, capsys):
     words = ["--set", 'dataset.select.classes=["setosa"]']
     assert main(["advise", "recommend", str(job), *words]) in {2, 3}
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_prediction_as_text_and_as_json(job, capsys):
+    assert main(["advise", "predict", str(job), "--set", "trainer.epochs=20"]) == 0
+    text = capsys.readouterr().out
+    assert "90 % interval" in text
+    assert "balanced" in text
+    assert main(["advise", "predict", str(job), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy"] is None
+    assert found["outside"] == ["2 epochs, and the table has 30"]
+    assert found["circuits"] > 0

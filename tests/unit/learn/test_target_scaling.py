@@ -221,3 +221,12 @@ def test_the_command_line_says_in_which_units_the_loss_is(line, tmp_path):
     assert "(of scaled targets)" in _as_text(("split", "test"), found)
     raw = _fit(data, tmp_path, epochs=1, target_scaling="none").model
     assert "scaled" not in _as_text(("split", "test"), _scores(raw, data, "test"))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2)])
+def test_no_rows_of_val_stay_no_rows(shape):
+    scaling = TargetScaling.of(
+        np.arange(10.0).reshape(-1, *shape[1:]) if shape[1:] else np.arange(5.0)
+    )
+    assert scaling.apply(np.zeros(shape)).shape == shape
+    assert scaling.undo(np.zeros(shape)).shape == shape
