@@ -1,0 +1,1 @@
+"""The cases of `benchmarks/federated.py`, by what they measure."""

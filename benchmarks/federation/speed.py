@@ -1,0 +1,84 @@
+"""What a round costs, as ratios of interleaved measurements by processor time of this process."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from federation import data
+from qstore_ray import ModelConfig
+from qstore_ray.federated.client import LocalClient
+from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.hosts.member import RoundTask
+from qstore_ray.federated.opening import Opening
+from qstore_ray.federated.rows import ClientRows
+from qstore_ray.federated.server import first_state, run_round
+from qstore_ray.federated.strategies import get_strategy
+from qstore_ray.federated.strategies.base import LocalRule
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.train.config import ClusterConfig
+
+CLIENTS, PAIRS = 64, 9
+
+
+def interleaved(pairs: int, **works: Callable[[], object]) -> dict[str, Any]:
+    """Processor seconds of each piece of work, taken in turns, and of the last by the first."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(pairs + 1):  # the first compiles
+        for name, work in works.items():
+            began = time.process_time()
+            work()
+            taken[name].append(time.process_time() - began)
+    found: dict[str, Any] = {
+        f"{name}_s": statistics.median(each[1:]) for name, each in taken.items()
+    }
+    first, last = (taken[name][1:] for name in (next(iter(works)), list(works)[-1]))
+    ratios = sorted(b / a for a, b in zip(first, last, strict=True))
+    return {**found, "ratio": statistics.median(ratios), "ratios": [ratios[0], ratios[-1]]}
+
+
+def round_work(
+    model: ModelConfig, rows: dict[str, ClientRows], **options: Any
+) -> tuple[Callable[[], object], QuantumModel]:
+    """One round of these clients in this process."""
+    config = FederationConfig(rounds=100, strategy_options={"weights": "uniform"}, **options)
+    opened = Opening(model, data.trainer(0), config, ClusterConfig()).open(rows)
+    strategy = get_strategy(config.strategy, config.strategy_options)
+    state = first_state(strategy, opened.model.initial(0))
+    return lambda: run_round(state, opened.fleet, strategy, config), opened.model
+
+
+def rounds() -> list[dict[str, Any]]:
+    """64 clients beside one central epoch over the same rows."""
+    dataset = data.load("digits", 0, None)
+    found = []
+    for alpha in (0.5, 100.0):
+        clients = data.clients(dataset, CLIENTS, alpha, 0)
+        work, built = round_work(data.model("digits"), clients)
+        trainer = data.trainer(0)
+        config = FederationConfig(rounds=100)
+        whole = LocalClient(
+            "all", built, trainer, config, ClientRows.of(dataset), trainer.open_backend()
+        )
+        task = RoundTask(0, built.initial(0), LocalRule())
+        epoch = lambda whole=whole, task=task: whole.train(task, {})  # noqa: E731 - one pass
+        about = {"case": "round", "alpha": alpha, "clients": CLIENTS, "goal": 2.0}
+        found.append({**about, **interleaved(PAIRS, epoch=epoch, round=work)})
+        print(found[-1], flush=True)
+    return found
+
+
+def secure() -> list[dict[str, Any]]:
+    """A round with a secure sum beside one without, of about 10,000 parameters."""
+    dataset = data.load("digits", 0, None)
+    clients = data.clients(dataset, CLIENTS, 100.0, 0)
+    config = data.model("digits").to_dict() | {"pre_layers": [300, 16]}
+    wide = ModelConfig.from_dict(config)
+    plain, built = round_work(wide, clients)
+    hidden, _ = round_work(wide, clients, secure_sum=True)
+    about = {"case": "secure", "clients": CLIENTS, "parameters": built.n_parameters, "goal": 1.1}
+    found = {**about, **interleaved(PAIRS, plain=plain, secure=hidden)}
+    print(found, flush=True)
+    return [found]
