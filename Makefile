@@ -18,7 +18,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers advice-table chaos audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -67,6 +67,9 @@ bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digi
 
 bench-engine: $(STAMP) ## measure the exact engine alone, beside the last comparison (1 minute)
 	$(BIN)/python benchmarks/engine.py
+
+bench-federated: $(STAMP) ## federated and private training, with others beside it (40 minutes; ARGS=round)
+	$(BIN)/python benchmarks/federated.py $(ARGS)
 
 bench-hardware: $(STAMP) ## jobs, requests and seconds on the stand-in, beside two libraries (20 minutes)
 	$(BIN)/python benchmarks/hardware.py $(ARGS)
