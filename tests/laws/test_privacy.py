@@ -19,6 +19,7 @@ from qstore_ray.learn.privacy.accountant import PrivacyAccountant
 from qstore_ray.learn.step import EXTRA, value_and_grad
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.loop.objective import TrainingObjective
 from qstore_ray.train.privacy.claim import read_statement
 from qstore_ray.train.privacy.steps import PrivacyPlan, check_privacy
 from qstore_ray.train.run.checkpoint import latest_checkpoint
@@ -392,3 +393,42 @@ def test_the_plan_is_the_same_for_any_number_of_workers():
         for w in (0, 1, 2)
     }
     assert len({plan.noise_multiplier for plan in plans}) == 1
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_poisson_batch_is_computed_at_once_or_in_the_parts_that_were_asked_for(
+    rows, tmp_path, monkeypatch, accumulate
+):
+    """A few rows above the expected ones are no batch of their own."""
+    counts: list[int] = []
+    usual = TrainingObjective.gradient
+
+    def counted(self, theta, part, clip=None):
+        counts.append(part.count)
+        return usual(self, theta, part, clip)
+
+    monkeypatch.setattr(TrainingObjective, "gradient", counted)
+    job = _job(tmp_path, batch_size=10, accumulate=accumulate, epochs=4, privacy=SEEDED)
+    _train(job, rows)
+    steps = 4 * -(-61 // (10 * accumulate))
+    assert len(counts) <= accumulate * steps
+    assert max(counts) > 10
+
+
+@pytest.mark.parametrize("scale", [1e-90, 1.0, 1e90])
+def test_the_largest_part_of_a_row_is_the_limit_whatever_the_scale(rows, scale):
+    """The head's part of a norm is found without writing out its gradient."""
+    model = build_model(
+        ModelConfig(n_qubits=4, layers=1, input_scaling=True), n_features=4, n_classes=3
+    )
+    backend = TrainerConfig().open_backend()
+    theta = np.random.default_rng(2).normal(size=model.n_parameters)
+    for row in range(5):
+        some = slice(row, row + 1)
+        found = value_and_grad(
+            model, theta, rows.x[some], rows.y[some], backend, get_gradient("auto", backend),
+            weight=np.array([scale]), clip=1e-3 * scale,
+        )  # fmt: skip
+        norm = np.linalg.norm(found[:, :-EXTRA].sum(axis=0) / scale)
+        assert norm <= 1e-3
+        assert norm == pytest.approx(1e-3, rel=1e-9)
