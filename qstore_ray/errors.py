@@ -282,9 +282,7 @@ class WorkerError(RunError):
 
 
 class RegroupError(WorkerError):
-    """Workers saved a checkpoint and ended, for another group to continue; counted as a preemption
-    if the field is `cluster.max_preemptions`.
-    """
+    """Workers saved a checkpoint and ended, for others; field `cluster.max_preemptions`: preempted."""
 
 
 class InterruptedRunError(QStoreError):

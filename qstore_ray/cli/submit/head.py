@@ -36,7 +36,7 @@ def usual_address() -> str:
 
 @contextmanager
 def unproxied(address: str) -> Iterator[None]:
-    """In this block a job server on this machine is asked directly, whatever `http_proxy` says.
+    """In this block a job server on this machine is asked directly, past the proxy of `http_proxy`.
 
     A proxy would look for it on the proxy's own machine, or refuse.
     """

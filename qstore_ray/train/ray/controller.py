@@ -171,7 +171,7 @@ class _DriverController(TrainController):
 
     async def _poll_workers(self) -> WorkerGroupPollStatus:
         """As Ray's, once it is known which worker's end the others complain of."""
-        self._health_check_interval_s = self._pause()
+        self._health_check_interval_s = self._pause(time.monotonic())
         status = await super()._poll_workers()
         deadline = time.monotonic() + _CAUSE_SECONDS
         while status.errors and all(map(is_disconnected, status.errors.values())):
@@ -181,9 +181,8 @@ class _DriverController(TrainController):
             status = await super()._poll_workers()
         return status
 
-    def _pause(self) -> float:
+    def _pause(self, now: float) -> float:
         """Seconds until the next look: rare in a long run, whose workers need the CPUs."""
-        now = time.monotonic()
         if self._polls_since is None:
             self._polls_since = now
         least, most = POLL_SECONDS
