@@ -282,7 +282,7 @@ class WorkerError(RunError):
 
 
 class RegroupError(WorkerError):
-    """Workers saved a checkpoint and ended, for others; field `cluster.max_preemptions`: preempted."""
+    """Workers saved a checkpoint and ended; if field is `cluster.max_preemptions`, preempted."""
 
 
 class InterruptedRunError(QStoreError):
