@@ -162,6 +162,8 @@ def _flower(rows: list[dict[str, Any]]) -> str:
         [str(row["clients"]),
          *(f"{1e3 * row[f'{name}_s']:.0f}" for name in ("flower", "process", "ray")),
          f"{row['over_process']:.1f}", f"{row['over_ray']:.1f}"]
+        if "flower_s" in row
+        else [str(row["clients"]), row["not_measured"], "", "", "", ""]
         for row in rows
     ]  # fmt: skip
     head = ("clients", "Flower, ms", "in process, ms", "on Ray, ms", "times as fast", "on Ray")

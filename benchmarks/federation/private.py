@@ -28,7 +28,7 @@ from qstore_ray.train.privacy.steps import PrivacyPlan, PrivateTraining
 
 EPSILONS, DELTA = (1.0, 3.0, 8.0), 1e-4
 EPOCHS, BATCH, CLIP, RATE = 30, 256, 0.5, 0.1
-STEP_PAIRS = 30
+STEP_PAIRS, STEPS_EACH = 20, 10
 SIZES = ((4, 2, 64), (8, 2, 64), (8, 4, 64), (8, 4, 256), (10, 4, 128))  # qubits, layers, batch
 
 
@@ -112,8 +112,13 @@ def steps() -> list[dict[str, Any]]:
             "case": "private_step", "qubits": qubits, "layers": layers, "batch": batch,
             "parameters": built.n_parameters, "goal": 1.3,
         }  # fmt: skip
-        each = {name: lambda each=each: next(each) for name, each in works.items()}
-        rows.append({**about, **interleaved(STEP_PAIRS, **each)})
+        each = {
+            name: lambda each=each: [next(each) for _ in range(STEPS_EACH)]
+            for name, each in works.items()
+        }
+        found = interleaved(STEP_PAIRS, **each)
+        found |= {name: found[name] / STEPS_EACH for name in ("plain_s", "private_s")}
+        rows.append({**about, **found})
         print(rows[-1], flush=True)
     return rows
 
