@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from federation import data
 from federation.speed import interleaved
@@ -152,6 +153,8 @@ def _softmax(values: Any) -> Any:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Mean, and the half-width of its 95 % interval by Student's t with four degrees of freedom."""
-    half = 2.776 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    """Mean, and the half-width of its 95 % interval by Student's t; NaN for one value."""
+    count, half = len(values), float("nan")
+    if count > 1:
+        half = float(stats.t.ppf(0.975, count - 1)) * statistics.stdev(values) / count**0.5
     return {"mean": statistics.mean(values), "half_width_95": half}

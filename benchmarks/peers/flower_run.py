@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -36,12 +37,19 @@ def run_flower(rows: Mapping[str, Any], job: dict[str, Any], limit_s: float = 50
         environment = {**os.environ, **_QUIET, "PYTHONPATH": str(ROOT), "HOME": folder}
         for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             environment.pop(name, None)
-        done = subprocess.run(
+        asked = json.dumps({**job, "rows": str(path), "clients": len(rows)})
+        process = subprocess.Popen(
             [str(python_of(ENVIRONMENT)), str(HERE / "flower_peer.py")],
-            input=json.dumps({**job, "rows": str(path), "clients": len(rows)}),
-            capture_output=True, text=True, check=False, env=environment, timeout=limit_s,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment, start_new_session=True,
         )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
-    if done.returncode or not lines:
-        raise RuntimeError(f"Flower ended with {done.returncode}: {done.stderr[-2000:]}")
+        try:
+            said, errors = process.communicate(asked, limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with the Ray that it started
+            process.wait()
+            raise
+    lines = [line for line in said.splitlines() if line.startswith("ANSWER ")]
+    if process.returncode or not lines:
+        raise RuntimeError(f"Flower ended with {process.returncode}: {errors[-2000:]}")
     return json.loads(lines[-1].removeprefix("ANSWER "))
