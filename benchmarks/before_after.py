@@ -9,7 +9,8 @@ both; the result is the median over the pairs. What each case is:
     running       a fit of two epochs with two workers, on a Ray that this process has started
     import, help, runs   CPU seconds of a process; those of a bare interpreter are in the result
     search        40 trials of jobs/digits_tune.toml, as benchmarks/tune.py runs them
-    long          20,000 steps in one process: its peak memory after 2,000 steps and at the end
+    long          20,000 steps in one process: its peak memory after 2,000 steps (early), after all
+                  of them (late), and when the run has been scored (end)
 
 `first` is the seconds to the first step, `cpu` the CPU seconds of all processes that were waited
 for, `driver` and `worker` the peak memory (VmHWM) of the driver and of the largest worker.
@@ -61,8 +62,8 @@ def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 class Peak(Callback):
     def on_batch_end(self, run, done):
-        if run.state.step == 2000:
-            print("early", peak(), flush=True)
+        if run.state.step in (2000, 20000):
+            print("early" if run.state.step == 2000 else "late", peak(), flush=True)
 job = JobConfig.load("jobs/digits.toml", ["trainer.epochs=1053", "trainer.num_workers=0",
                      "track.mlflow=false", "track.figures=false"])
 QuantumTrainer(job.model, job.trainer, name="long", storage=tempfile.mkdtemp(), track=job.track,

@@ -171,7 +171,9 @@ class _DriverController(TrainController):
 
     async def _poll_workers(self) -> WorkerGroupPollStatus:
         """As Ray's, once it is known which worker's end the others complain of."""
-        self._health_check_interval_s = self._pause(time.monotonic())
+        if self._polls_since is None:
+            self._polls_since = time.monotonic()
+        self._health_check_interval_s = pause_after(time.monotonic() - self._polls_since)
         status = await super()._poll_workers()
         deadline = time.monotonic() + _CAUSE_SECONDS
         while status.errors and all(map(is_disconnected, status.errors.values())):
@@ -180,13 +182,6 @@ class _DriverController(TrainController):
             self._health_check_interval_s = POLL_SECONDS[0]
             status = await super()._poll_workers()
         return status
-
-    def _pause(self, now: float) -> float:
-        """Seconds until the next look: rare in a long run, whose workers need the CPUs."""
-        if self._polls_since is None:
-            self._polls_since = now
-        least, most = POLL_SECONDS
-        return min(max(_POLL_SHARE * (now - self._polls_since), least), most)
 
     def _make_and_handle_scaling_decision_for_non_running_worker_group(
         self, controller_state: TrainControllerState
@@ -197,6 +192,12 @@ class _DriverController(TrainController):
         return super()._make_and_handle_scaling_decision_for_non_running_worker_group(
             controller_state
         )
+
+
+def pause_after(seconds: float) -> float:
+    """Seconds until the next look at workers that have run so long, and that need the CPUs."""
+    least, most = POLL_SECONDS
+    return min(max(_POLL_SHARE * seconds, least), most)
 
 
 @contextmanager

@@ -326,6 +326,5 @@ def test_a_failed_group_is_shut_down_before_the_room_is_counted(monkeypatch):
 
 
 def test_the_workers_are_looked_at_rarely_in_a_long_run():
-    asked = object.__new__(_DriverController)
-    pauses = [asked._pause(now) for now in (100.0, 104.0, 110.0, 120.0, 1e6)]
+    pauses = [controller.pause_after(seconds) for seconds in (0.0, 4.0, 10.0, 20.0, 1e6)]
     assert pauses == pytest.approx([0.1, 0.1, 0.2, 0.4, 0.5])
