@@ -14,13 +14,13 @@ from qstore_ray.errors import BudgetReachedError, FailedJobError, ServiceError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.beside import fitted
 from qstore_ray.train.finish import interrupted_error, noisy_scores, score
+from qstore_ray.train.model.scoring_backends import scoring_backend
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.privacy.claim import write_statement
 from qstore_ray.train.privacy.steps import privacy_statement
 from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.chain import place_of_run, record_place
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.scoring_backends import scoring_backend
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset

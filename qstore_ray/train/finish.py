@@ -24,13 +24,13 @@ from qstore_ray.train.beside import AnyBaseline, PendingBaseline, fitted
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
+from qstore_ray.train.model.scoring_backends import noisy_backends
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import ON_REQUEST, reason_of
 from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
-from qstore_ray.train.scoring_backends import noisy_backends
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def scoring_work(trainer: TrainerConfig, job: Checked, dataset: Dataset) -> Work
     """The test rows with noise or shots, and mitigated: from the first of them."""
     from qstore_ray.backends.meter import metered
     from qstore_ray.learn import step
-    from qstore_ray.train.scoring_backends import noisy_backends
+    from qstore_ray.train.model.scoring_backends import noisy_backends
 
     found = Work(0.0, 0.0, 0.0)
     if "test" not in dataset.plans:

@@ -25,7 +25,7 @@ from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
 from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.loop.stepper import Stepper
-from qstore_ray.train.scoring_backends import noisy_backends, scoring_backend
+from qstore_ray.train.model.scoring_backends import noisy_backends, scoring_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable

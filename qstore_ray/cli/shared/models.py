@@ -64,10 +64,10 @@ def open_model(path: Path) -> TrainedModel:
     from qstore_ray.backends.failover import backend_in_words, fallback_text
     from qstore_ray.config import read_toml
     from qstore_ray.train.config import TrainerConfig
+    from qstore_ray.train.model.scoring_backends import scoring_backend
     from qstore_ray.train.model.trained import TrainedModel
     from qstore_ray.train.run.chain import place_in_chain
     from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
-    from qstore_ray.train.scoring_backends import scoring_backend
 
     if path.is_file():
         model = TrainedModel.load(path)
