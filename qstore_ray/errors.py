@@ -242,8 +242,7 @@ class TransientError(ServiceError):
     """A service did not answer, or asks to come back later; what was asked may have been done.
 
     Attributes:
-        status: HTTP status, or None without an answer.
-        is_full: it takes no more jobs of this account until one of them ends; nothing was done.
+        status: HTTP status, or None. is_full: nothing was done, too many of its jobs are there.
     """
 
     status: int | None = None
