@@ -58,9 +58,19 @@ class TunedRival(NamedTuple):
 
 
 def tune_rival(
-    name: str, x: FloatArray, y: IntArray, held_out: FloatArray, *, seed: int
+    name: str,
+    x: FloatArray,
+    y: IntArray,
+    held_out: FloatArray,
+    *,
+    seed: int,
+    tuned: bool = True,
 ) -> TunedRival:
-    """Tune on rows x (N, F), y (N,), and answer the rows `held_out` (M, F)."""
+    """Tune on rows x (N, F), y (N,), and answer the rows `held_out` (M, F).
+
+    Args:
+        tuned: False takes the second of the settings, a usual one.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold
 
@@ -70,8 +80,8 @@ def tune_rival(
     with warnings.catch_warnings():
         # A small network stops at its budget of iterations, which is what a budget is.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        best = settings[0]
-        if folds >= 2:
+        best = settings[1]
+        if folds >= 2 and tuned:
             split = StratifiedKFold(folds, shuffle=True, random_state=seed)
             parts = list(split.split(x, y))
             scores = [_mean_score(name, each, x, y, parts, seed) for each in settings]

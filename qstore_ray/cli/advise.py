@@ -12,7 +12,12 @@ import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
-from qstore_ray.cli.shared.advice_text import prediction_text, recommendation_text
+from qstore_ray.cli.shared.advice_text import (
+    advantage_dict,
+    advantage_text,
+    prediction_text,
+    recommendation_text,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.advise.recommend import Recommendation
@@ -102,6 +107,46 @@ def predict(job: Job, changes: Set = None, as_json: AsJson = False) -> None:
         say_json({**asdict(found), "accuracy": accuracy})
     else:
         say(prediction_text(found))
+
+
+@app.command(
+    "advantage",
+    epilog=examples(
+        "advise advantage jobs/digits.toml",
+        "advise advantage jobs/digits.toml --rows 200 --repeats 1 --json",
+    ),
+)
+def advantage(
+    job: Job,
+    changes: Set = None,
+    folds: Annotated[int, typer.Option(min=2, metavar="K", help="Folds of a cut.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, metavar="R", help="How many cuts.")] = 2,
+    rows: Annotated[
+        int, typer.Option(min=30, metavar="N", help="Rows of the stratified sample at most.")
+    ] = 400,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of folds and trainings.")] = 0,
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Tune nothing: one setting each, and faster.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether a job's quantum model is better than classical ones, and why.
+
+    All see the same folds and have the same budget of tuning; so have the twins of the circuit
+    without entanglement. The test is corrected for folds that share rows. The verdict is "no
+    evidence" unless every comparison is clear.
+    """
+    from qstore_ray.advise.advantage.check import check_advantage
+
+    with contextlib.redirect_stdout(sys.stderr):
+        found = check_advantage(
+            read_job(job, changes or []),
+            folds=folds, repeats=repeats, rows=rows, seed=seed, tuned=not untuned, progress=note,
+        )  # fmt: skip
+    if as_json:
+        say_json(advantage_dict(found))
+    else:
+        say(advantage_text(found))
 
 
 def _opened(target: str, changes: list[str]) -> tuple[JobConfig | None, Dataset]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.cli.output import facts, table
 
 if TYPE_CHECKING:
+    from qstore_ray.advise.advantage.check import AdvantageReport
     from qstore_ray.advise.predict import JobPrediction
     from qstore_ray.advise.recommend import RankedCandidate, Recommendation
 
@@ -63,3 +64,71 @@ def prediction_text(found: JobPrediction) -> str:
         lines.append(("accuracy", said))
     lines.append(("not in it", "; ".join(found.notes)))
     return facts(lines)
+
+
+def advantage_text(found: AdvantageReport) -> str:
+    """The verdict, every contender, the differences, and what the circuit is like."""
+    contenders = table(
+        ["contender", "score", "CPU seconds", "circuits"],
+        [
+            [each.name.replace("_", " "), f"{each.mean:.3f}", f"{each.seconds:.1f}", each.circuits]
+            for each in sorted(found.contenders.values(), key=lambda each: -each.mean)
+        ],
+    )
+    differences = table(
+        ["quantum", "against", "difference", "97.5 % interval", "p"],
+        [
+            [
+                quantum, other.replace("_", " "), f"{d.mean:+.3f}",
+                f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p_value:.2g}",
+            ]
+            for (quantum, other), d in found.differences.items()
+        ],
+    )  # fmt: skip
+    kernel = found.kernel
+    concentration = (
+        f"mean {kernel.mean:.2g}, variance {kernel.variance:.2g} between rows; of random states "
+        f"{kernel.random:.2g}; about {kernel.shots:,.0f} shots a pair"
+    )
+    geometry = (
+        f"g {kernel.g:.2f} of at most {kernel.bound:.1f}, least over widths; s classical "
+        f"{kernel.s_classical:.0f}, quantum {kernel.s_quantum:.0f}, of {kernel.rows} rows"
+    )
+    about = facts(
+        [
+            ("kernel", concentration),
+            ("geometry", geometry),
+            ("simulable", "; ".join(found.simulability.flags) or "nothing known makes it so"),
+            ("folds", f"{found.folds}, of {found.rows:,} rows; scores are balanced accuracy"),
+        ]
+    )
+    head = facts([("verdict", found.verdict), ("because", found.reason)])
+    return f"{head}\n\n{contenders}\n\n{differences}\n\n{about}"
+
+
+def advantage_dict(found: AdvantageReport) -> dict[str, Any]:
+    """The report, JSON-ready."""
+    simulable = found.simulability
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "contenders": {
+            name: {
+                "score": each.mean, "scores": list(each.scores),
+                "seconds": each.seconds, "circuits": each.circuits,
+            }
+            for name, each in found.contenders.items()
+        },
+        "differences": [
+            {"quantum": quantum, "against": other, **d._asdict()}
+            for (quantum, other), d in found.differences.items()
+        ],
+        "kernel": found.kernel._asdict(),
+        "simulability": {
+            **simulable._asdict(),
+            "cuts": [cut._asdict() for cut in simulable.cuts],
+            "clifford_share": simulable.clifford_share,
+        },
+        "folds": found.folds,
+        "rows": found.rows,
+    }  # fmt: skip

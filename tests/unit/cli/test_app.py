@@ -18,6 +18,7 @@ from qstore_ray.job import JobConfig
 COMMAND_LINE = """\
 qstore --version
 qstore advise
+qstore advise advantage JOB.toml --set --folds --repeats --rows --seed --untuned --json
 qstore advise predict JOB.toml --set --json
 qstore advise recommend JOB.toml|FOLDER --set --budget --count --output --json
 qstore cluster
