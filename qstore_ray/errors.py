@@ -242,7 +242,7 @@ class TransientError(ServiceError):
     """A service did not answer, or asks to come back later; what was asked may have been done.
 
     Attributes:
-        status: HTTP status, or None. is_full: nothing was done, too many of its jobs are there.
+        status: HTTP status, or None. is_full: nothing was done; the account has its most jobs.
     """
 
     status: int | None = None
