@@ -120,7 +120,7 @@ COMPILER := requirements-cc.lock
 export CC := $(CURDIR)/$(BIN)/python -m ziglang cc
 endif
 
-$(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/engines/native/*)
+$(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/engines/native/*.* qstore_ray/simulate/engines/native/*/*.*)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(if $(COMPILER),$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(COMPILER))
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

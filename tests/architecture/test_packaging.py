@@ -99,8 +99,8 @@ def test_the_version_heads_the_changelog():
 def test_every_source_of_the_kernels_is_shipped_and_built_again_when_it_changes():
     """Else a change of one is not compiled, and the old kernels run."""
     folder = "qstore_ray/simulate/engines/native"
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).iterdir()}
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.[ch]")}
     module = SETUPTOOLS["ext-modules"][0]
     assert sources == {*module["sources"], *module["depends"]}
     assert f"recursive-include {folder} " in (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
-    assert f"$(wildcard {folder}/*)" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"$(wildcard {folder}/*.* {folder}/*/*.*)" in (ROOT / "Makefile").read_text(encoding="utf-8")

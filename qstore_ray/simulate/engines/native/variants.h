@@ -23,60 +23,60 @@ static void transform(double *field, size_t dim) {
 #define REAL double
 #define LANE_BITS 0
 #define NAME(x) double_rows_##x
-#include "kernels.h"
-#include "split.h"
-#include "fields.h"
-#include "sweep.h"
-#include "measure.h"
-#include "parts.h"
-#include "kept.h"
-#include "tiles.h"
-#include "tail.h"
-#include "close.h"
+#include "kernels/kernels.h"
+#include "kernels/split.h"
+#include "kernels/fields.h"
+#include "kernels/sweep.h"
+#include "kernels/measure.h"
+#include "kernels/parts.h"
+#include "kernels/kept.h"
+#include "kernels/tiles.h"
+#include "kernels/tail.h"
+#include "kernels/close.h"
 #undef LANE_BITS
 #undef NAME
 #define LANE_BITS SET_LANE_BITS
 #define NAME(x) double_amplitudes_##x
-#include "kernels.h"
-#include "split.h"
-#include "fields.h"
-#include "sweep.h"
-#include "measure.h"
-#include "parts.h"
-#include "kept.h"
-#include "tiles.h"
-#include "tail.h"
-#include "close.h"
+#include "kernels/kernels.h"
+#include "kernels/split.h"
+#include "kernels/fields.h"
+#include "kernels/sweep.h"
+#include "kernels/measure.h"
+#include "kernels/parts.h"
+#include "kernels/kept.h"
+#include "kernels/tiles.h"
+#include "kernels/tail.h"
+#include "kernels/close.h"
 #undef LANE_BITS
 #undef NAME
 #undef REAL
 #define REAL float
 #define LANE_BITS 0
 #define NAME(x) float_rows_##x
-#include "kernels.h"
-#include "split.h"
-#include "fields.h"
-#include "sweep.h"
-#include "measure.h"
-#include "parts.h"
-#include "kept.h"
-#include "tiles.h"
-#include "tail.h"
-#include "close.h"
+#include "kernels/kernels.h"
+#include "kernels/split.h"
+#include "kernels/fields.h"
+#include "kernels/sweep.h"
+#include "kernels/measure.h"
+#include "kernels/parts.h"
+#include "kernels/kept.h"
+#include "kernels/tiles.h"
+#include "kernels/tail.h"
+#include "kernels/close.h"
 #undef LANE_BITS
 #undef NAME
 #define LANE_BITS SET_LANE_BITS
 #define NAME(x) float_amplitudes_##x
-#include "kernels.h"
-#include "split.h"
-#include "fields.h"
-#include "sweep.h"
-#include "measure.h"
-#include "parts.h"
-#include "kept.h"
-#include "tiles.h"
-#include "tail.h"
-#include "close.h"
+#include "kernels/kernels.h"
+#include "kernels/split.h"
+#include "kernels/fields.h"
+#include "kernels/sweep.h"
+#include "kernels/measure.h"
+#include "kernels/parts.h"
+#include "kernels/kept.h"
+#include "kernels/tiles.h"
+#include "kernels/tail.h"
+#include "kernels/close.h"
 
 #define FUNCTIONS(name, tail) {name##_sizes, name##_bind_table, name##_forward, name##_reverse, tail}
 const Kernels SET(kernels)[2][2] = {
