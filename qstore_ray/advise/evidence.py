@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from qstore_ray.advise.meta_features import NAMES, skill
-from qstore_ray.advise.portfolio import greedy_portfolio
+from qstore_ray.advise.portfolio import family_weights, greedy_portfolio
 from qstore_ray.advise.skill_model import SkillModel, left_out_distances, left_out_skills
 from qstore_ray.advise.table import AdviceTable, load_table
 
@@ -95,12 +95,11 @@ def evidence() -> Evidence:
 def error_interval(errors: FloatArray, families: AnyArray) -> tuple[float, float]:
     """Quantiles (1 − COVERAGE)/2 from below and above of errors (D, C), families equal in weight.
 
-    As in conformal prediction, the quantiles are those of one more family that none has seen: a
-    family of infinite error on either side is counted among them.
+    Errors must be of predictions without the family. How often such intervals hold scores of yet
+    another family is measured, not promised: `benchmarks/advice.py`.
     """
-    _, number, sizes = np.unique(families, return_inverse=True, return_counts=True)
-    weight = np.repeat(1.0 / sizes[number], errors.shape[1]) / errors.shape[1]
-    share = weight / (len(sizes) + 1.0)
+    columns = errors.shape[1]
+    share = np.repeat(family_weights(families, len(errors)) / columns, columns)
     return -_upper(-errors.ravel(), share), _upper(errors.ravel(), share)
 
 

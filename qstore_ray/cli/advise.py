@@ -17,6 +17,8 @@ from qstore_ray.cli.shared.advice_text import (
     advantage_text,
     prediction_text,
     recommendation_text,
+    variant_dict,
+    variants_text,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ app = typer.Typer(
     epilog=examples(
         "advise recommend jobs/digits.toml",
         "advise predict jobs/digits.toml",
+        "advise resources jobs/digits.toml",
         "advise advantage jobs/digits.toml",
     ),
 )
@@ -107,6 +110,45 @@ def predict(job: Job, changes: Set = None, as_json: AsJson = False) -> None:
         say_json({**asdict(found), "accuracy": accuracy})
     else:
         say(prediction_text(found))
+
+
+@app.command(
+    "resources",
+    epilog=examples(
+        "advise resources jobs/digits.toml",
+        "advise resources jobs/digits.toml --two-qubit-gates 40 --seconds 10 --json",
+    ),
+)
+def resources(
+    job: Job,
+    changes: Set = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="CPU seconds of training at most.")
+    ] = None,
+    gates: Annotated[
+        int | None,
+        typer.Option("--two-qubit-gates", metavar="N", help="Gates on two qubits at most."),
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(metavar="N", help="Depth of the circuit at most.")
+    ] = None,
+    shots: Annotated[int | None, typer.Option(metavar="N", help="Shots of all epochs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what variants of a job take and reach: other layers, observables, encodings and shots.
+
+    Those marked * are not beaten in everything by another one. Nothing is trained.
+    """
+    from qstore_ray.advise.resources import frontier
+
+    given = {"seconds": seconds, "two_qubit_gates": gates, "depth": depth, "shots": shots}
+    limits = {name: float(most) for name, most in given.items() if most is not None}
+    with contextlib.redirect_stdout(sys.stderr):
+        found = frontier(read_job(job, changes or []), limits)
+    if as_json:
+        say_json({"variants": [variant_dict(each) for each in found]})
+    else:
+        say(variants_text(found))
 
 
 @app.command(

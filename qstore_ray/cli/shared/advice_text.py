@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.cli.output import facts, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qstore_ray.advise.advantage.check import AdvantageReport
     from qstore_ray.advise.predict import JobPrediction
     from qstore_ray.advise.recommend import RankedCandidate, Recommendation
+    from qstore_ray.advise.resources import JobVariant
 
 
 def recommendation_text(found: Recommendation) -> str:
@@ -132,3 +135,40 @@ def advantage_dict(found: AdvantageReport) -> dict[str, Any]:
         "folds": found.folds,
         "rows": found.rows,
     }  # fmt: skip
+
+
+def variants_text(found: Sequence[JobVariant]) -> str:
+    """The variants of a job as a table, and why there is no accuracy if there is none."""
+    rows = [
+        [
+            "*" if each.on_frontier else "",
+            ", ".join(f"{name} = {value}" for name, value in each.changes.items()) or "the job",
+            "-" if each.accuracy is None else f"{each.accuracy:.2f}",
+            f"{each.prediction.seconds:.2g}",
+            each.two_qubit_gates,
+            each.depth,
+            f"{each.prediction.circuits:,}",
+            f"{each.prediction.shots:,}",
+        ]
+        for each in found
+    ]
+    header = ["", "variant", "score", "seconds", "2-qubit gates", "depth", "circuits", "shots"]
+    outside = next((each.prediction.outside for each in found if each.accuracy is None), ())
+    text = table(header, rows)
+    return f"{text}\n\nNo score: {'; '.join(outside)}." if outside else text
+
+
+def variant_dict(each: JobVariant) -> dict[str, Any]:
+    """A variant, JSON-ready."""
+    accuracy = each.prediction.accuracy
+    return {
+        "changes": dict(each.changes),
+        "on_frontier": each.on_frontier,
+        "accuracy": None if accuracy is None else accuracy._asdict(),
+        "outside": list(each.prediction.outside),
+        "seconds": each.prediction.seconds,
+        "two_qubit_gates": each.two_qubit_gates,
+        "depth": each.depth,
+        "circuits": each.prediction.circuits,
+        "shots": each.prediction.shots,
+    }

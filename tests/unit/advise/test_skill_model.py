@@ -63,12 +63,11 @@ def test_the_distance_of_a_left_out_set_is_not_to_its_own_variants():
     assert left_out_distances(meta, np.arange(D))[0] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_the_interval_covers_families_that_were_never_seen():
+def test_the_interval_holds_most_errors_of_families_that_were_never_seen():
     covered = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        shift = rng.normal(size=30)
-        errors = shift[:, None] + 0.1 * rng.normal(size=(30, 4))
+        errors = 0.3 * rng.normal(size=(30, 1)) + rng.normal(size=(30, 20))
         low, high = error_interval(errors[:-1], np.arange(29))
         covered.append(np.mean((errors[-1] >= low) & (errors[-1] <= high)))
-    assert 0.86 <= np.mean(covered) <= 0.98
+    assert 0.87 <= np.mean(covered) <= 0.92

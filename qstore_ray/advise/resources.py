@@ -1,0 +1,163 @@
+"""Cheaper and better variants of a job: what each takes, and which are worth a look.
+
+Variants change one or two of the layers, the observables, the encoding and the shots; all else is
+the job's own. Each is predicted as `predict.py` predicts the job. A variant is on the frontier if
+no other one has a predicted accuracy as high at no more two-qubit gates, depth, shots and seconds.
+Outside of the table no accuracy is predicted, and no variant is on the frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qstore_ray.advise.predict import JobPrediction, predict_job
+from qstore_ray.errors import CircuitError, ConfigError
+from qstore_ray.estimate import job_model
+
+if TYPE_CHECKING:
+    from qstore_ray.circuits.template import Template
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.job import JobConfig
+    from qstore_ray.types import ReadOnlyTable
+
+LIMITS = ("seconds", "two_qubit_gates", "depth", "shots")
+"""What a budget may limit."""
+
+_OBSERVABLES = ("z", "z+zz")
+_ENCODINGS = ("angle", "iqp")
+
+
+@dataclass(frozen=True)
+class JobVariant:
+    """A variant of a job.
+
+    Attributes:
+        changes: fields of the job file and their values; empty for the job itself.
+        two_qubit_gates, depth: of its circuit. shots: of all epochs, with the test rows.
+        prediction: of the whole job. on_frontier: whether no other variant is better in all.
+    """
+
+    changes: ReadOnlyTable
+    two_qubit_gates: int
+    depth: int
+    prediction: JobPrediction
+    on_frontier: bool = False
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """The numbers that a budget may limit, in the order of `LIMITS`."""
+        found = self.prediction
+        return (found.seconds, self.two_qubit_gates, self.depth, found.shots)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The predicted score; None outside of the table."""
+        return None if self.prediction.accuracy is None else self.prediction.accuracy.score
+
+
+def frontier(
+    config: JobConfig, limits: Mapping[str, float] | None = None
+) -> tuple[JobVariant, ...]:
+    """The variants of a job within the limits, the best predicted first; nothing is trained.
+
+    Args:
+        limits: the most of what is named in `LIMITS`.
+
+    Raises:
+        ConfigError: an unknown limit, or one that no variant keeps.
+        QStoreError: what training the job would refuse.
+    """
+    from qstore_ray.data.loader import DatasetLoader
+
+    limits = limits or {}
+    for name, value in limits.items():
+        if name not in LIMITS:
+            raise ConfigError("no such limit", field=name, value=value, fix=f"Take {LIMITS}.")
+    dataset = DatasetLoader.load(config.dataset)
+    found = [_variant(config, {}, dataset)]
+    for changes in _changes(config):
+        try:
+            found.append(_variant(_changed(config, changes), changes, dataset))
+        except CircuitError:
+            continue  # an encoding that cannot take these features
+    within = [each for each in found if _keeps(each, limits)]
+    if not within:
+        least = {name: min(each.costs[i] for each in found) for i, name in enumerate(LIMITS)}
+        raise ConfigError(
+            "no variant keeps the limits",
+            field="limits",
+            value=dict(limits),
+            fix=f"The least of all are {least}.",
+        )
+    marked = [
+        JobVariant(v.changes, v.two_qubit_gates, v.depth, v.prediction, _is_best(v, within))
+        for v in within
+    ]
+    return tuple(sorted(marked, key=lambda v: (-(v.accuracy or 0.0), v.costs)))
+
+
+def circuit_depth(template: Template) -> int:
+    """Layers of gates, if each gate begins as soon as its qubits are free."""
+    free = [0] * template.n_qubits
+    for op in template.ops:
+        after = 1 + max(free[q] for q in op.qubits)
+        for q in op.qubits:
+            free[q] = after
+    return max(free)
+
+
+def _variant(config: JobConfig, changes: ReadOnlyTable, dataset: Dataset) -> JobVariant:
+    template = job_model(config, dataset).circuit.template
+    pairs = sum(len(op.qubits) > 1 for op in template.ops)
+    return JobVariant(changes, pairs, circuit_depth(template), predict_job(config))
+
+
+def _changes(config: JobConfig) -> Iterator[dict[str, Any]]:
+    """Changed fields of the variants: each alone, and fewer layers with each of the others."""
+    if config.model.circuit != "library":
+        return
+    layers = config.model.layers
+    depths = [n for n in sorted({1, layers // 2, layers, 2 * layers}) if n >= 1]
+    others: list[dict[str, Any]] = [{}]
+    others += [{"model.observables": o} for o in _OBSERVABLES if o != config.model.observables]
+    if not config.model.reuploading:
+        others += [{"model.encoding": e} for e in _ENCODINGS if e != config.model.encoding]
+    shots = config.trainer.backend_options.get("shots")
+    if isinstance(shots, int):
+        others += [{"trainer.backend_options.shots": max(1, shots // 4)}]
+    for depth in depths:
+        for other in others:
+            changes = ({"model.layers": depth} if depth != layers else {}) | other
+            if changes:
+                yield changes
+
+
+def _changed(config: JobConfig, changes: ReadOnlyTable) -> JobConfig:
+    values = config.to_dict()
+    for field, value in changes.items():
+        *path, last = field.split(".")
+        table = values
+        for name in path:
+            table = table[name]
+        table[last] = value
+    return type(config).from_dict(values)
+
+
+def _keeps(variant: JobVariant, limits: Mapping[str, float]) -> bool:
+    return all(variant.costs[LIMITS.index(name)] <= most for name, most in limits.items())
+
+
+def _is_best(variant: JobVariant, others: list[JobVariant]) -> bool:
+    """Whether no other variant is as good in everything, and better in something."""
+    if variant.accuracy is None:
+        return False
+    own = (-variant.accuracy, *variant.costs)
+    for other in others:
+        if other.accuracy is None:
+            continue
+        theirs = (-other.accuracy, *other.costs)
+        if theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True)):
+            return False
+    return True

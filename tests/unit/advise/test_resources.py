@@ -1,0 +1,65 @@
+"""Variants of a job: the frontier is what nothing beats, and limits are kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qstore_ray.advise.resources import LIMITS, circuit_depth, frontier
+from qstore_ray.circuits.template import Op, Template
+from qstore_ray.cli.app import main
+from qstore_ray.errors import ConfigError
+from tests.unit.advise.test_predict import job
+
+JOB = job(trainer={"epochs": 20})
+
+
+def test_depth_is_that_of_gates_as_soon_as_they_can_begin():
+    ops = (Op("h", (0,)), Op("h", (1,)), Op("cx", (0, 1)), Op("h", (2,)), Op("cx", (1, 2)))
+    assert circuit_depth(Template(3, ops)) == 3
+    assert circuit_depth(Template(3, ())) == 0
+
+
+def test_nothing_beats_a_variant_of_the_frontier_and_something_beats_the_others():
+    found = frontier(JOB)
+    points = {id(v): (-v.accuracy, *v.costs) for v in found}
+    for variant in found:
+        own = points[id(variant)]
+        beaten = any(
+            other != own and all(a <= b for a, b in zip(other, own, strict=True))
+            for other in points.values()
+        )
+        assert variant.on_frontier is not beaten
+    assert any(not v.changes for v in found)
+    assert [v.accuracy for v in found] == sorted((v.accuracy for v in found), reverse=True)
+
+
+def test_fewer_layers_take_fewer_gates():
+    gates = {v.changes.get("model.layers"): v.two_qubit_gates for v in frontier(JOB)
+             if set(v.changes) <= {"model.layers"}}  # fmt: skip
+    assert gates[1] < gates[None] < gates[4]
+
+
+def test_limits_are_kept_or_the_least_is_named():
+    most = {"two_qubit_gates": 8.0, "depth": 12.0}
+    for variant in frontier(JOB, most):
+        assert all(variant.costs[LIMITS.index(name)] <= value for name, value in most.items())
+    with pytest.raises(ConfigError, match=r"no variant keeps the limits.*two_qubit_gates"):
+        frontier(JOB, {"two_qubit_gates": 1.0})
+    with pytest.raises(ConfigError, match="no such limit"):
+        frontier(JOB, {"money": 1.0})
+
+
+def test_outside_of_the_table_there_is_no_frontier(tmp_path, capsys):
+    path = tmp_path / "job.toml"
+    path.write_text(job(trainer={"epochs": 2}).to_toml())
+    assert main(["advise", "resources", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "*" not in text
+    assert "No score: 2 epochs" in text
+    path.write_text(JOB.to_toml())
+    assert main(["advise", "resources", str(path), "--depth", "20", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["variants"]
+    assert max(each["depth"] for each in found) <= 20
+    assert any(each["on_frontier"] for each in found)
