@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.cli.output import facts, table
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qstore_ray.advise.predict import JobPrediction
     from qstore_ray.advise.recommend import RankedCandidate, Recommendation
     from qstore_ray.advise.resources import JobVariant
+    from qstore_ray.types import Table
 
 
 def recommendation_text(found: Recommendation) -> str:
@@ -109,7 +110,7 @@ def advantage_text(found: AdvantageReport) -> str:
     return f"{head}\n\n{contenders}\n\n{differences}\n\n{about}"
 
 
-def advantage_dict(found: AdvantageReport) -> dict[str, Any]:
+def advantage_dict(found: AdvantageReport) -> Table:
     """The report, JSON-ready."""
     simulable = found.simulability
     return {
@@ -158,7 +159,7 @@ def variants_text(found: Sequence[JobVariant]) -> str:
     return f"{text}\n\nNo score: {'; '.join(outside)}." if outside else text
 
 
-def variant_dict(each: JobVariant) -> dict[str, Any]:
+def variant_dict(each: JobVariant) -> Table:
     """A variant, JSON-ready."""
     accuracy = each.prediction.accuracy
     return {
