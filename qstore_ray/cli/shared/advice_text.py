@@ -139,7 +139,7 @@ def advantage_dict(found: AdvantageReport) -> Table:
 
 
 def variants_text(found: Sequence[JobVariant]) -> str:
-    """The variants of a job as a table, and why there is no accuracy if there is none."""
+    """The variants of a job as a table, and why one has no accuracy."""
     rows = [
         [
             "*" if each.on_frontier else "",
