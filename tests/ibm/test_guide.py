@@ -16,6 +16,4 @@ def test_the_guide_to_hardware_runs(ibm, tmp_path, monkeypatch, capsys):
     finally:
         close_gateways()
     assert "the run may use 600 seconds" in capsys.readouterr().out
-    assert len(ibm.accepted()) == 5, (
-        "a step, test rows; a kernel's rows, others; a prediction"
-    )
+    assert len(ibm.accepted()) == 5, "a step, test rows; a kernel's rows, others; a prediction"
