@@ -34,9 +34,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 
 from qstore_ray.advise.candidates import SEED, Candidate, candidates
+from qstore_ray.advise.measure.rivals import RIVALS, tune_rival
+from qstore_ray.advise.measure.training import train_candidate
 from qstore_ray.advise.meta_features import meta_features
-from qstore_ray.advise.rivals import RIVALS, tune_rival
-from qstore_ray.advise.training import train_candidate
 from qstore_ray.advise.training_plan import TrainingPlan, plan_training
 from qstore_ray.errors import QStoreError
 from qstore_ray.simulate.cost import calibrate

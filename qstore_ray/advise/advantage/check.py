@@ -41,8 +41,8 @@ from qstore_ray.advise.advantage.contenders import (
 from qstore_ray.advise.advantage.kernels import KernelFacts, kernel_facts
 from qstore_ray.advise.advantage.paired import PairedDifference, paired_difference
 from qstore_ray.advise.advantage.simulability import Simulability, simulability
+from qstore_ray.advise.measure.rivals import RIVALS, tune_rival
 from qstore_ray.advise.meta_features import checked_table, stratified_rows
-from qstore_ray.advise.rivals import RIVALS, tune_rival
 from qstore_ray.errors import ConfigError, DataError, UsageError
 from qstore_ray.learn.kernel.kernel import fidelities
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qstore_ray.advise.rivals import SETTINGS
+from qstore_ray.advise.measure.rivals import SETTINGS
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.data.loader import DatasetLoader

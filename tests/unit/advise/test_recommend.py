@@ -11,10 +11,10 @@ from sklearn.datasets import load_iris, make_moons
 from qstore_ray import DatasetLoader
 from qstore_ray.advise.candidates import DEFAULT, Candidate, candidates
 from qstore_ray.advise.evidence import evidence
+from qstore_ray.advise.measure.training import train_candidate
 from qstore_ray.advise.meta_features import meta_features
 from qstore_ray.advise.recommend import choose, recommend, recommend_for
 from qstore_ray.advise.table import load_table
-from qstore_ray.advise.training import train_candidate
 from qstore_ray.errors import ConfigError, DataError, UsageError
 
 MOONS = make_moons(120, noise=0.1, random_state=0)

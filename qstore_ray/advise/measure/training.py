@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.advise.candidates import Candidate
-from qstore_ray.advise.peak_memory import peak_mb, reset_peak
+from qstore_ray.advise.measure.peak_memory import peak_mb, reset_peak
 from qstore_ray.estimator.features import fit_features
 from qstore_ray.learn import step
 from qstore_ray.learn.model import build_model

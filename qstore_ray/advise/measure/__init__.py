@@ -1,0 +1,1 @@
+"""What the table of advice measures: trainings of candidates, their memory, classical rivals."""
