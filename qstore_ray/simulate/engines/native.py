@@ -40,6 +40,8 @@ SHARED_BYTES = 2**20
 """A sweep that moves fewer bytes takes less time than to begin a thread."""
 PIECES = 32
 """Into which a wide row is cut, as in `native/sweeps.h`: more threads have nothing to do."""
+_UNEVEN = 1.2
+"""Threads take rows in place of blocks if one would have so many times its share."""
 LOADED = 1024
 """Programs that stay loaded. A wide circuit is hundreds of small ones, all used in every step."""
 
@@ -214,19 +216,28 @@ def reverse_blocks(
     """
     program, n = tape.program, len(tape.rows)
     rows, blocks = np.zeros((n, program.n_rows)), -(-n // BLOCK)
-    if program.n_params == 1:  # numpy adds a single column in pairs, and results are to stay
+    uneven = weighted is None and tape.loaded.tile_rows == 1 and _are_uneven(n, threads)
+    # numpy adds a single column in pairs, and results are to stay.
+    if program.n_params == 1 or (uneven and program.n_params):
         slots, amplitudes = reverse(
             tape, cotangent, rows_gradient=rows_gradient, threads=threads, weighted=weighted
         )
-        column = np.zeros((blocks * BLOCK, 1))
-        column[:n] = slots[:, -1:]
-        summed = column.reshape(blocks, BLOCK, 1).sum(axis=1)
-        return BlockGradients(slots[:, :-1] if rows_gradient else rows, summed, amplitudes)
+        each = np.zeros((blocks * BLOCK, program.n_params))
+        each[:n] = slots[:, program.n_rows :]
+        summed = each.reshape(blocks, BLOCK, program.n_params).sum(axis=1)
+        found = slots[:, : program.n_rows] if rows_gradient else rows
+        return BlockGradients(found, summed, amplitudes)
     params = np.empty((blocks, program.n_params))
     asked = rows if rows_gradient else None
     back = _Back.of(program, rows_gradient, n, asked, params, weighted)
     _reverse(tape, cotangent, back, threads)
     return BlockGradients(rows, params, back.amplitudes)
+
+
+def _are_uneven(n: int, threads: int) -> bool:
+    """Whether a thread would wait for one with more rows, if each took whole blocks."""
+    longest = min(n, -(-n // BLOCK // threads) * BLOCK)
+    return longest > _UNEVEN * -(-n // threads)
 
 
 def _reverse(tape: NativeTape, cotangent: FloatArray, back: _Back, threads: int) -> None:
