@@ -86,7 +86,14 @@ def _overlapped(
                 raise
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(work, range(workers)))
+        runs = [pool.submit(work, rank) for rank in range(workers)]
+    # A barrier that one worker's failure has broken is what the others fail of.
+    failures = [failure for run in runs if (failure := run.exception()) is not None]
+    for failure in sorted(
+        failures, key=lambda each: isinstance(each, threading.BrokenBarrierError)
+    ):
+        raise failure
+    found = [run.result() for run in runs]
     assert {each.status for each in found} == {found[0].status}
     return found[0]
 
