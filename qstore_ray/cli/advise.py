@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qstore_ray.cli.commands.data import open_data
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.cli.shared.advice_text import (
@@ -74,7 +75,7 @@ def recommend(
     """
     from qstore_ray.advise.recommend import recommend as recommended
 
-    config, dataset = _opened(data, changes or [])
+    config, dataset = open_data(data, changes or [])
     found = recommended(dataset, budget=budget, count=count)
     written = None
     if output is not None:
@@ -189,27 +190,6 @@ def advantage(
         say_json(advantage_dict(found))
     else:
         say(advantage_text(found))
-
-
-def _opened(target: str, changes: list[str]) -> tuple[JobConfig | None, Dataset]:
-    """The job, if one is given, and its data."""
-    from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.data.read.dataset import Dataset
-    from qstore_ray.errors import UsageError
-    from qstore_ray.storage.address import is_address
-
-    if Path(target).is_dir() or is_address(target):
-        if changes:
-            raise UsageError(
-                "a prepared dataset is as it is",
-                field="--set",
-                value=changes[0],
-                fix="Give the job file that it was prepared from.",
-            )
-        return None, Dataset.load(target)
-    with contextlib.redirect_stdout(sys.stderr):  # libraries that print while they load
-        config = read_job(target, changes)
-        return config, DatasetLoader.load(config.dataset)
 
 
 def _write_job(

@@ -20,6 +20,7 @@ from qstore_ray.cli.output import AsJson, Host, Port, examples, facts, note, say
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.job import JobConfig
 
 Target = Annotated[
     str, typer.Argument(metavar="JOB.toml|FOLDER", help="A job file, or a prepared dataset.")
@@ -65,7 +66,7 @@ def list_sources(as_json: AsJson = False) -> None:
 )
 def info(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
     """Load a dataset and say what it holds."""
-    dataset = _open(target, changes or [])
+    _, dataset = open_data(target, changes or [])
     if as_json:
         say_json(_described(dataset))
     else:
@@ -89,7 +90,7 @@ def prepare(
 
     With the rows go what the preparation learnt from train, and a SHA-256 of every file.
     """
-    dataset = _open(job, changes or [])
+    _, dataset = open_data(job, changes or [])
     path = dataset.save(folder)
     if as_json:
         say_json({"folder": str(path), **_described(dataset)})
@@ -103,7 +104,7 @@ def verify(target: Target, changes: Set = None, as_json: AsJson = False) -> None
 
     Rows are compared with what was recorded when the dataset was made.
     """
-    dataset = _open(target, changes or [])
+    _, dataset = open_data(target, changes or [])
     rows = {split: sum(len(y) for _, y in dataset.parts(split)) for split in dataset.plans}
     if as_json:
         say_json({"rows": rows, "fingerprint": dataset.fingerprint})
@@ -131,7 +132,7 @@ def profile(
     """
     from qstore_ray.data.quality.profile import profile as make_profile
 
-    found = make_profile(_open(target, changes or []))
+    found = make_profile(open_data(target, changes or [])[1])
     _, page = found.write(folder)
     if as_json:
         say_json({"page": str(page), "findings": [asdict(one) for one in found.findings]})
@@ -167,7 +168,8 @@ def serve(
         run(folder, host, port, SecretStr(token) if token else None, ready=ready)
 
 
-def _open(target: str, changes: list[str]) -> Dataset:
+def open_data(target: str, changes: list[str]) -> tuple[JobConfig | None, Dataset]:
+    """The job, if one is given, and its data; or those of a prepared dataset."""
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.errors import UsageError
@@ -181,9 +183,10 @@ def _open(target: str, changes: list[str]) -> Dataset:
                 value=changes[0],
                 fix="Give the job file that it was prepared from.",
             )
-        return Dataset.load(target)
+        return None, Dataset.load(target)
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print while they load
-        return DatasetLoader.load(read_job(target, changes).dataset)
+        config = read_job(target, changes)
+        return config, DatasetLoader.load(config.dataset)
 
 
 def _facts(dataset: Dataset) -> list[tuple[str, str]]:
