@@ -33,6 +33,7 @@ from qstore_ray.train.ray.join import forget_token, joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
     leave_ray,
     no_error_prints,
+    no_monitors,
     outliving,
     own_process_groups,
     same_sigterm_handler,
@@ -180,7 +181,13 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
 
 def _start(config: ClusterConfig, dashboard: bool) -> None:
     try:
-        with own_process_groups(), no_error_prints(), same_sigterm_handler(), outliving():
+        with (
+            own_process_groups(),
+            no_monitors(),
+            no_error_prints(),
+            same_sigterm_handler(),
+            outliving(),
+        ):
             ray.init(
                 "local",
                 num_cpus=available_cpus(),
