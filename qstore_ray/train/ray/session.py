@@ -101,12 +101,13 @@ def _address(config: ClusterConfig) -> str:
 
 @contextmanager
 def ray_session(
-    config: ClusterConfig, num_workers: int, *, dashboard: bool = False
+    config: ClusterConfig, num_workers: int, *, dashboard: bool = False, field: str = "trainer"
 ) -> Iterator[None]:
     """An initialised Ray with room for the workers, for the time of the block.
 
     Args:
         dashboard: start one if a Ray of our own is started.
+        field: the table of the configuration that says how many workers, for errors.
 
     Raises:
         ResourceError: the workers need more CPUs or GPUs than the cluster has.
@@ -114,14 +115,14 @@ def ray_session(
     """
     needed = num_workers * config.cpus_per_worker
     if uses_own_ray(config):
-        _check_cpus(needed, available_cpus(), num_workers, config)
+        _check_cpus(needed, available_cpus(), num_workers, config, field)
         with _own_ray(config, dashboard):
             _check_gpus(num_workers, config)
             yield
         return
     with _joined(config):
         present = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
-        _check_cpus(needed, present, num_workers, config)
+        _check_cpus(needed, present, num_workers, config, field)
         _check_gpus(num_workers, config)
         yield
 
@@ -142,12 +143,14 @@ def set_implicit_start(allowed: bool) -> bool:
     return before
 
 
-def _check_cpus(needed: float, present: float, num_workers: int, config: ClusterConfig) -> None:
+def _check_cpus(
+    needed: float, present: float, num_workers: int, config: ClusterConfig, field: str
+) -> None:
     if needed > present:
         raise ResourceError(
             f"{num_workers} workers of {config.cpus_per_worker:g} CPUs need {needed:g} CPUs, there "
             f"are {present:g}",
-            field="trainer.num_workers",
+            field=f"{field}.num_workers",
             value=num_workers,
             fix=f"Take at most {int(present // config.cpus_per_worker)} workers, or set "
             f"cluster.cpus_per_worker to {present / num_workers:g} or less.",

@@ -40,7 +40,7 @@ qstore doctor JOB.toml --set --gpu --json
 qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
-qstore federate JOB.toml --set --workers --resume --fresh --json
+qstore federate JOB.toml --set --workers --resume --fresh --json --quiet
 qstore hardware
 qstore hardware cancel FOLDER [TAG]... --account --token-file --json
 qstore hardware jobs FOLDER --json
