@@ -57,7 +57,7 @@ class Stalled:
         if sample.kind != "tick":
             gaps = (*state.gaps, silence)[-self.window :] if sample.kind != "start" else ()
             return StalledState(sample.at, 0.0, gaps), RuleEvent(False) if state.is_open else None
-        allowed = self._allowed(state.gaps)
+        allowed = self.allowed(state.gaps)
         opens = silence > allowed and not state.is_open
         state = StalledState(sample.at, silence, state.gaps, state.is_open or opens)
         if not opens:
@@ -66,7 +66,8 @@ class Stalled:
         fix = "Look at the log of the run; stop it, then continue with existing='resume'."
         return state, RuleEvent(True, silence, allowed, message, fix)
 
-    def _allowed(self, gaps: tuple[float, ...]) -> float:
+    def allowed(self, gaps: tuple[float, ...]) -> float:
+        """Seconds of silence that are in order after these gaps between records."""
         if len(gaps) < 3:
             return max(self.first_seconds, self.floor_seconds)
         return max(self.floor_seconds, self.factor * max(gaps))
