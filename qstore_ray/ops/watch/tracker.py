@@ -52,15 +52,17 @@ class AlertsTracker:
     def __init__(self, config: TrackConfig) -> None:
         given = config.alerts or AlertsConfig()
         self._target = find_target(given.webhook, given.secret_file)
-        self._stopping = threading.Event()
+        self._stopping: threading.Event | None = None
         self._thread: threading.Thread | None = None
         self._errors: list[QStoreError] = []
         self._measured = float("-inf")
 
     def start(self, run: RunInfo) -> None:
         """Begin to watch the run."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._watch, args=(run,), name="alerts", daemon=True)
+        self._stopping = threading.Event()  # not before: a tracker is copied when a run begins
+        self._thread = threading.Thread(
+            target=self._watch, args=(run, self._stopping), name="alerts", daemon=True
+        )
         self._thread.start()
 
     def epoch(self, record: Record) -> None:
@@ -72,14 +74,14 @@ class AlertsTracker:
         Raises:
             RunError: the log of alerts, or the metrics, cannot be used.
         """
-        self._stopping.set()
-        if self._thread is not None:
+        if self._stopping is not None and self._thread is not None:
+            self._stopping.set()
             self._thread.join()
         if self._errors:
-            error, self._errors = self._errors[-1], []
+            [error], self._errors = self._errors, []
             raise RunError(error.message, field=error.field, value=error.value, fix=error.fix)
 
-    def _watch(self, run: RunInfo) -> None:
+    def _watch(self, run: RunInfo, stopping: threading.Event) -> None:
         notifiers: list[Notifier] = [LogNotifier()]
         if self._target is not None:
             notifiers.append(WebhookNotifier(self._target))
@@ -87,22 +89,24 @@ class AlertsTracker:
         name = run.run_dir.relative_to(run.storage).as_posix()
         followed = FollowedRun(run.run_dir, name)
         try:
-            while not self._stopping.wait(_POLL_SECONDS):
+            while not stopping.wait(_POLL_SECONDS):
                 self._round(followed, log, notifiers)
             self._round(followed, log, notifiers)
-        except QStoreError as exc:
-            self._errors.append(exc)
         finally:
             followed.close()
             for notifier in notifiers:
                 notifier.close(_LAST_SECONDS)
 
     def _round(self, followed: FollowedRun, log: AlertLog, notifiers: Sequence[Notifier]) -> None:
+        """Judge what is new; an error waits for the end of the run, and the next round comes."""
         at = time.monotonic()
         memory = None
         if at - self._measured >= _MEMORY_SECONDS:
             self._measured = at
             pid = holder_of(followed.path)
             memory = None if pid is None else tree_memory([pid]).get(pid)
-        for rule, event in followed.poll(at, memory_mib=memory):
-            record_event(log, notifiers, followed.name, rule, event, time.time())
+        try:
+            for rule, event in followed.poll(at, memory_mib=memory):
+                record_event(log, notifiers, followed.name, rule, event, time.time())
+        except QStoreError as exc:
+            self._errors = [exc]
