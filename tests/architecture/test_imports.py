@@ -108,6 +108,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
+        "qstore_ray.ops.notify.webhook",
     ),
     "rich": ("qstore_ray.cli",),
     "scipy": (

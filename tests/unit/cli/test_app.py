@@ -46,6 +46,8 @@ qstore hardware cancel FOLDER [TAG]... --account --token-file --json
 qstore hardware jobs FOLDER --json
 qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
+qstore health JOB.toml --set --storage --deadline --watch --every --seconds --webhook \
+--secret-file --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
