@@ -29,6 +29,7 @@ qstore cluster up --nodes --cpus --json
 qstore config
 qstore config schema --json
 qstore config show JOB.toml --set --json
+qstore dashboard --storage --port --open --json
 qstore data
 qstore data info JOB.toml|FOLDER --set --json
 qstore data list --json
