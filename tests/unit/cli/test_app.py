@@ -21,7 +21,7 @@ qstore advise
 qstore advise advantage JOB.toml --set --folds --repeats --rows --seed --untuned --json
 qstore advise predict JOB.toml --set --json
 qstore advise recommend JOB.toml|FOLDER --set --budget --count --output --json
-qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --json
+qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --error-budget --qubit --json
 qstore cluster
 qstore cluster down --json
 qstore cluster status --json
