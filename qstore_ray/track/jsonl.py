@@ -122,10 +122,20 @@ class MetricsFile:
 def read_records(path: Path) -> list[Record]:
     """Read the records of a metrics file in order; [] if the file does not exist yet.
 
+    Raises:
+        RunError: unreadable, or a finished line that is no JSON object (its number is named).
+    """
+    lines = finished_lines(path)
+    return [decode(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+def finished_lines(path: Path) -> list[bytes]:
+    """The lines of a metrics file, unread; [] if the file does not exist yet.
+
     An unfinished last line is not a record yet and is left out.
 
     Raises:
-        RunError: unreadable, or a finished line that is no JSON object (its number is named).
+        RunError: unreadable.
     """
     try:
         data = path.read_bytes()
@@ -135,7 +145,7 @@ def read_records(path: Path) -> list[Record]:
         reason = exc.strerror or type(exc).__name__
         raise RunError(f"cannot read the metrics: {reason}", value=str(path)) from exc
     *lines, _unfinished = data.split(b"\n")
-    return [decode(line, path, number) for number, line in enumerate(lines, start=1)]
+    return lines
 
 
 def epoch_records(records: Iterable[Record]) -> list[Record]:

@@ -18,7 +18,7 @@ ALLOWED = {
     "boto3": ("qstore_ray.storage.cloud",),
     "cryptography": ("qstore_ray.federated.secure_sum.crypto",),
     "datasets": ("qstore_ray.data.sources",),
-    "fastapi": ("qstore_ray.data.service", "qstore_ray.serve.app"),
+    "fastapi": ("qstore_ray.data.service", "qstore_ray.ops.dashboard", "qstore_ray.serve.app"),
     "flwr": ("qstore_ray.federated.flower.client",),
     "fsspec": ("qstore_ray.data.files.files",),
     "h5py": ("qstore_ray.data.sources",),
@@ -58,6 +58,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),
+    "qdk": ("qstore_ray.advise.fault_tolerant",),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
@@ -107,6 +108,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
+        "qstore_ray.ops.notify.webhook",
     ),
     "rich": ("qstore_ray.cli",),
     "scipy": (
@@ -140,13 +142,13 @@ ALLOWED = {
         "qstore_ray.tune.study.storage",
         "qstore_ray.tune.study.storage_errors",
     ),
-    "starlette": ("qstore_ray.data.service", "qstore_ray.serve.app"),
+    "starlette": ("qstore_ray.data.service", "qstore_ray.ops.dashboard", "qstore_ray.serve.app"),
     "packaging": ("qstore_ray.doctor.packages",),
     "structlog": ("qstore_ray.track.logs.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
     "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
-    "uvicorn": ("qstore_ray.data.service", "qstore_ray.serve.app"),
+    "uvicorn": ("qstore_ray.data.service", "qstore_ray.ops.dashboard", "qstore_ray.serve.app"),
     "wandb": ("qstore_ray.track.wandb",),
     "xgboost": (),  # its C library alone is called: train/loop/collective.py
     "xxhash": ("qstore_ray.data.rows.raw", "qstore_ray.data.survey"),

@@ -91,8 +91,8 @@ def compare(
     """
     if not runs:
         raise DataError("no runs to compare", field="runs", fix="Give at least one.")
-    differing = _differing(runs)
-    best = [_best(run, metrics, modes or {}) for run in runs]
+    differing = differing_settings(runs)
+    best = [best_values(run, metrics, modes) for run in runs]
     rows = tuple(
         {"run": run.name, **{key: run.config.get(key) for key in differing}, **values}
         for run, values in zip(runs, best, strict=True)
@@ -116,16 +116,22 @@ def compare(
 _BySeed: TypeAlias = dict[Any, dict[str, float | None]]
 
 
-def _differing(runs: Sequence[MetricsTracker]) -> list[str]:
+def differing_settings(runs: Sequence[MetricsTracker]) -> list[str]:
+    """The settings that not all of these runs have alike, sorted."""
     names = sorted({name for run in runs for name in run.config})
     return [name for name in names if len({_key(run.config.get(name)) for run in runs}) > 1]
 
 
-def _best(
-    run: MetricsTracker, metrics: Sequence[str], modes: Mapping[str, Mode]
+def best_values(
+    run: MetricsTracker, metrics: Sequence[str], modes: Mapping[str, Mode] | None = None
 ) -> dict[str, float | None]:
+    """The best value of each metric over the epochs; None for one that the run does not have.
+
+    Raises:
+        ConfigError: no mode for a metric whose name implies no direction.
+    """
     return {
-        name: run.best(name, modes.get(name)).value if name in run.names else None
+        name: run.best(name, (modes or {}).get(name)).value if name in run.names else None
         for name in metrics
     }
 

@@ -1,4 +1,5 @@
-"""What a finished run shows: `report.html` (`report.py`) and the model card (`model_card.py`).
+"""What a finished run shows: `report.html` (`report.py`) and the model card (`model_card.py`), and
+several runs beside each other (`side_by_side.py`).
 
-`facts.py` gathers what both are written from.
+`facts.py` gathers what the first two are written from.
 """

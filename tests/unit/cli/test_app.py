@@ -21,7 +21,7 @@ qstore advise
 qstore advise advantage JOB.toml --set --folds --repeats --rows --seed --untuned --json
 qstore advise predict JOB.toml --set --json
 qstore advise recommend JOB.toml|FOLDER --set --budget --count --output --json
-qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --json
+qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --error-budget --qubit --json
 qstore cluster
 qstore cluster down --json
 qstore cluster status --json
@@ -29,6 +29,7 @@ qstore cluster up --nodes --cpus --json
 qstore config
 qstore config schema --json
 qstore config show JOB.toml --set --json
+qstore dashboard --storage --port --open --json
 qstore data
 qstore data info JOB.toml|FOLDER --set --json
 qstore data list --json
@@ -40,12 +41,14 @@ qstore doctor JOB.toml --set --gpu --json
 qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
-qstore federate JOB.toml --set --workers --resume --fresh --json
+qstore federate JOB.toml --set --workers --resume --fresh --json --quiet
 qstore hardware
 qstore hardware cancel FOLDER [TAG]... --account --token-file --json
 qstore hardware jobs FOLDER --json
 qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
+qstore health JOB.toml --set --storage --deadline --watch --every --seconds --webhook \
+--secret-file --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json

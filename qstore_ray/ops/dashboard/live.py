@@ -1,0 +1,136 @@
+"""Server-sent events: the board as it changes, and the epochs of runs as they are written.
+
+    event: runs      {"all": true, "rows": […], "gone": []}     first everything, then what changed
+    event: panel     {"name": "cluster", "content": {…}}
+    event: curves    {"run": id, "records": [{"restart": 0}, {"epoch": 0, …}, …]}
+    event: problem   {"run": id, "message": …}
+
+Each connection reads the metrics files of its runs from the beginning, so one that was interrupted
+needs no memory of what it had: the browser connects again and gets everything. `restart` says that
+an attempt began after so many epochs: what a reader has of later ones is void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+
+from qstore_ray.errors import QStoreError
+from qstore_ray.ops.dashboard.answers import to_json
+from qstore_ray.ops.dashboard.board import Board
+from qstore_ray.storage.address import origin_of
+from qstore_ray.track.base import Record
+from qstore_ray.track.logs.text import metrics_of
+from qstore_ray.track.tail import Tail
+from qstore_ray.train.run.origin import refresh
+from qstore_ray.types import Table
+
+TAIL_SECONDS: Final = 0.2
+_FETCH_SECONDS: Final = 5.0
+_ALIVE_SECONDS: Final = 15.0
+
+
+class FollowedRun:
+    """The new records of one run, as the page needs them."""
+
+    def __init__(self, identifier: str, path: Path) -> None:
+        self.identifier = identifier
+        self._path = path
+        self._tail = Tail(path / "metrics.jsonl")
+        self._is_remote = origin_of(path) is not None
+        self._next_fetch = 0.0
+
+    def read(self) -> list[str]:
+        """The events since the last call."""
+        try:
+            if self._is_remote and time.monotonic() >= self._next_fetch:
+                refresh(self._path)
+                self._next_fetch = time.monotonic() + _FETCH_SECONDS
+            records = list(_without_old_steps(self._tail.read()))
+            problems = [str(error) for error in self._tail.take_errors()]
+        except QStoreError as exc:
+            records, problems = [], [str(exc)]
+        except OSError as exc:
+            records, problems = [], [exc.strerror or type(exc).__name__]
+        said: list[tuple[str, Table]] = [("curves", {"records": records})] if records else []
+        said += [("problem", {"message": message}) for message in problems]
+        return [event(kind, {"run": self.identifier, **content}) for kind, content in said]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tail.close()
+
+
+async def events(
+    board: Board, runs: Mapping[str, Path], is_ending: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """The events for one page, until it is closed or the server ends.
+
+    Args:
+        runs: id → folder of the runs whose curves are followed.
+        is_ending: asked several times a second.
+    """
+    followed = [FollowedRun(identifier, path) for identifier, path in runs.items()]
+    try:
+        async with board.read():
+            version, shown, alive_at = -1, dict[str, str](), time.monotonic()
+            while not is_ending():
+                board.check()
+                said = []
+                changed = board.runs.since(version)
+                if changed.rows or changed.gone or version < 0:
+                    rows = {"all": version < 0, "rows": changed.rows, "gone": changed.gone}
+                    said.append(event("runs", rows))
+                version = changed.version
+                for name, content in list(board.shown.items()):
+                    if shown.get(name) != content:
+                        shown[name] = content
+                        said.append(
+                            _raw("panel", f'{{"name":{to_json(name)},"content":{content}}}')
+                        )
+                for run in followed:
+                    said += await run_in_threadpool(run.read)
+                if said:
+                    alive_at = time.monotonic()
+                    yield "".join(said)
+                elif time.monotonic() - alive_at > _ALIVE_SECONDS:
+                    alive_at = time.monotonic()
+                    yield ": alive\n\n"
+                await asyncio.sleep(TAIL_SECONDS)
+    finally:
+        for run in followed:
+            run.close()
+
+
+def event(name: str, content: Any) -> str:
+    """One server-sent event."""
+    return _raw(name, to_json(content))
+
+
+def _raw(name: str, content: str) -> str:
+    return f"event: {name}\ndata: {content}\n\n"
+
+
+def _without_old_steps(records: Sequence[Record]) -> Iterator[Table]:
+    """What the page gets of new records; of the steps the last one, if no epoch ended after it."""
+    for record in records[:-1]:
+        if record.get("event") != "step":
+            yield from _shown(record)
+    for record in records[-1:]:
+        yield from _shown(record)
+
+
+def _shown(record: Record) -> Iterator[Table]:
+    """What the page gets of a record: an epoch's metrics, a step, where an attempt began."""
+    match record.get("event"):
+        case "start":
+            yield {"restart": record.get("resumed_from_epoch", 0)}
+        case "epoch":
+            yield {"epoch": record.get("epoch"), **dict(metrics_of(record))}
+        case "step":
+            yield {"at": record.get("epoch"), "step": record.get("step")}
