@@ -19,7 +19,7 @@ import numpy as np
 
 from qstore_ray.data.batches.order import shuffled
 from qstore_ray.errors import CheckpointError, QStoreError
-from qstore_ray.federated.checks import SumShape, answer_fault, fault_of, memory_fault
+from qstore_ray.federated.checks import fault_of, memory_fault
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.fleet import ClientFault, Fleet
 from qstore_ray.federated.hosts.member import HiddenUpdate, RoundTask
@@ -109,7 +109,8 @@ class RoundRecord(NamedTuple):
 
     Attributes:
         round: its number. asked: clients that were asked. excluded: why the updates of some did
-            not count. used: clients whose updates counted.
+            not count, or what a client did wrong after its masked vector was added. used: clients
+            whose updates counted.
         loss: their mean training loss, weighted by rows; NaN if the round changed nothing, or if
             it is not known.
         change: ‖θ_{t+1} − θ_t‖.
@@ -317,27 +318,12 @@ class _Round:
         """
         task = self._task
         numbers = dict(enumerate(clients, start=1))
-        places = {name: number for number, name in numbers.items()}
         length = len(task.theta) + (0 if task.control is None else len(task.theta)) + 1
-        shape = SumShape(length, frozenset(numbers))
 
         def ask(message: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-            nonlocal shape
             by_name = {numbers[number]: given for number, given in arguments.items()}
-            if message == "shares":
-                shape = shape._replace(members=frozenset(arguments))
-            if message == "unmask":
-                shape = shape._replace(stayed=frozenset(arguments))
-            found = {}
-            for name, answer in self._ask(message, by_name).items():
-                number = places[name]
-                if fault := answer_fault(message, answer, number, shape):
-                    self._excluded[name] = fault
-                else:
-                    found[number] = answer
-            if message == "shares":
-                shape = shape._replace(members=frozenset(found))
-            return found
+            answers = self._ask(message, by_name)
+            return {number: answers[name] for number, name in numbers.items() if name in answers}
 
         def blame(number: int, said: str) -> None:
             self._excluded[numbers[number]] = blamed[numbers[number]] = said

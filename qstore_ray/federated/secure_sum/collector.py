@@ -7,6 +7,7 @@ has left the sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class SumCollector:
     def add_keys(self, number: int, key: Any) -> None:
         """Take message 0 of a client."""
         if not crypto.is_public_key(key):
-            self._blame(number, "it sent no public key for a secure sum")
+            self._blame(number, "it sent no public key")
         elif key in self._keys.values():
             self._blame(number, "it sent the public key of another client")
         else:
@@ -80,14 +81,13 @@ class SumCollector:
         """Take message 1 of a client."""
         is_sound = (
             isinstance(answer, SealedShares)
-            and isinstance(answer.shares, Mapping)
-            and answer.shares.keys() == self._neighbours[number]
-            and all(isinstance(each, bytes) for each in (*answer.shares.values(), answer.masks))
+            and _has_shares(answer.shares, self._neighbours[number])
+            and isinstance(answer.masks, bytes)
         )
         if is_sound:
             self._sealed[number] = answer
         else:
-            self._blame(number, "it sent no sealed shares for its neighbours in a secure sum")
+            self._blame(number, "it sent no sealed shares for its neighbours")
 
     @property
     def sealed(self) -> tuple[int, ...]:
@@ -110,11 +110,7 @@ class SumCollector:
         if is_vector and masked.shape == (self._length,):
             self._inputs[number] = masked
             return
-        kind = getattr(masked, "dtype", type(masked).__name__)
-        self._blame(
-            number, f"it sent {kind} of shape {np.shape(masked)} instead of a masked vector of "
-            f"{self._length} numbers",
-        )  # fmt: skip
+        self._blame(number, f"it sent no masked vector of {self._length} numbers")
 
     def stayed(self) -> frozenset[int]:
         """The clients that sent their input, for each of them.
@@ -173,15 +169,22 @@ class SumCollector:
         return {other: known[size * i : size * (i + 1)] for i, other in enumerate(others)}
 
     def _is_opened(self, number: int, answer: Any) -> bool:
-        is_sound = isinstance(answer, OpenedShares) and all(
-            isinstance(share, bytes) and len(share) == SHARE_BYTES
-            for shares in (answer.own, answer.keys)
-            for share in shares.values()
+        """Whether it opened what it holds, but for what it calls unreadable."""
+        held = self._neighbours[number] & self._sealed.keys() | {number}
+        is_sound = (
+            isinstance(answer, OpenedShares)
+            and isinstance(answer.unreadable, tuple)
+            and all(type(dealer) is int and dealer in held for dealer in answer.unreadable)
         )
-        if is_sound and answer.own.keys() <= self._inputs.keys():
-            return True
-        self._blame(number, "it opened no shares, after its vector was added")
-        return False
+        if is_sound:
+            held -= set(answer.unreadable)
+            left = held - self._inputs.keys()
+            is_sound = _has_shares(answer.own, held - left, SHARE_BYTES) and _has_shares(
+                answer.keys, left, SHARE_BYTES
+            )
+        if not is_sound:
+            self._blame(number, "it opened no shares, after its vector was added")
+        return is_sound
 
     def _check(self, found: int) -> None:
         if found < self._threshold:
@@ -192,3 +195,10 @@ class SumCollector:
                 value=self._threshold,
                 fix="Ask more clients in a round, or lower the threshold (above half of them).",
             )
+
+
+def _has_shares(given: Any, numbers: AbstractSet[int], length: int | None = None) -> bool:
+    """Whether it is a table of shares of just these clients."""
+    if not isinstance(given, Mapping) or given.keys() != numbers:
+        return False
+    return all(isinstance(each, bytes) and length in (None, len(each)) for each in given.values())

@@ -152,6 +152,7 @@ LEAVES = [
     ("masked", lambda vector: vector.astype(float)),
     ("masked", lambda vector: vector.tolist()),
     ("masked", lambda vector: None),
+    ("masked", lambda vector: [[1], [2, 3]]),
 ]
 
 
@@ -173,6 +174,9 @@ def _all(opened: OpenedShares, share: Callable[[bytes], bytes]) -> OpenedShares:
 STAYS = [
     ("unmask", lambda opened: "nothing"),
     ("unmask", lambda opened: OpenedShares({**opened.own, 99: bytes(SHARE_BYTES)}, opened.keys)),
+    ("unmask", lambda opened: OpenedShares(opened.own, None)),
+    ("unmask", lambda opened: OpenedShares({}, {}, (HOSTILE, "a"))),
+    ("unmask", lambda opened: OpenedShares(opened.own, opened.keys, 5)),
     ("unmask", lambda opened: _all(opened, lambda share: share[:-1])),
     ("unmask", lambda opened: _all(opened, lambda share: bytes(SHARE_BYTES))),
     ("unmask", lambda opened: _all(opened, lambda share: share[::-1])),
@@ -243,7 +247,7 @@ def test_a_round_names_the_client_with_a_malformed_vector_and_goes_on():
     config = FederationConfig(secure_sum=True, strategy_options={"weights": "uniform"})
     state, record = run_round(first_state(strategy, np.ones(P)), reached, strategy, config)
     assert list(record.excluded) == ["c4"]
-    assert "instead of a masked vector" in record.excluded["c4"]
+    assert "no masked vector" in record.excluded["c4"]
     assert record.used == tuple(name for name in sorted(clients) if name != "c4")
     assert state.theta.tolist() != [1.0] * P
 

@@ -79,8 +79,10 @@ def _clips_the_sum(monkeypatch) -> None:
 
 
 def _too_much_noise(monkeypatch) -> None:
-    sound = NoiseKey.normal
-    monkeypatch.setattr(NoiseKey, "normal", lambda self, step, size: 50 * sound(self, step, size))
+    sound = NoiseKey.normals
+    monkeypatch.setattr(
+        NoiseKey, "normals", lambda self, steps, size: 50 * sound(self, steps, size)
+    )
 
 
 def _shuffled(monkeypatch) -> None:
