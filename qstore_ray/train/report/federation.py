@@ -31,10 +31,11 @@ def federation_section(records: Sequence[Record]) -> str:
     if not rounds:
         return ""
     starts = [record for record in records if record.get("event") == "start"]
-    shards = starts[-1].get("shards", {}) if starts else {}
-    names = starts[-1].get("class_names", []) if starts else []
+    last = starts[-1] if starts else {}
+    shards, names = last.get("shards", {}), last.get("class_names", [])
+    promise = {"secure sums": last["secure_sum"]} if "secure_sum" in last else {}
     parts = [
-        listing(dict(_facts(rounds))),
+        listing(dict(_facts(rounds)) | promise),
         _curves(rounds),
         _table("Rows of each class", ["client", "rows", *names], _shards(shards)),
         _table("Rounds", ["round", "asked", "used", "bytes to clients", "bytes from clients",
