@@ -167,10 +167,19 @@ def _record(path: Path, problems: list[str]) -> RunRecord | None:
     return None
 
 
+def _plain(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record without tables and lists, of which only an epoch, whose values are numbers, is kept
+    whole: a federation records its clients in the others.
+    """
+    if record.get("event") == "epoch":
+        return record
+    return {name: value for name, value in record.items() if not isinstance(value, dict | list)}
+
+
 def _events(path: Path, problems: list[str]) -> list[_Plain]:
     """The events of metrics.jsonl whose numbers can be trusted."""
     try:
-        events = _METRICS.validate_python(read_records(path / "metrics.jsonl"))
+        events = _METRICS.validate_python(map(_plain, read_records(path / "metrics.jsonl")))
         for event in events:
             if event.get("event") == "epoch":
                 int(event["epoch"])  # type: ignore[arg-type]  # it is checked by trying
