@@ -112,7 +112,16 @@ class RunFolder:
             write_durably(self.path / RECORD, data)
         except OSError as exc:
             raise unwritable_error(self.path, exc) from exc
-        if status != "running" and self.origin is not None:
+        if status != "running":
+            self.upload()
+
+    def upload(self) -> None:
+        """Bring the objects to the state of the folder; does nothing for a plain folder.
+
+        Raises:
+            StorageError: the objects cannot be written to.
+        """
+        if self.origin is not None:
             self.origin.upload()
 
     def give_up(self) -> None:
