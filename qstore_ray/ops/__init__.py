@@ -1,4 +1,12 @@
-"""Operations: what is wrong with the runs of a folder, and what they have used.
+"""Operations: what is wrong with the runs of a folder, what goes wrong, and what they have used.
 
-alerts.py    the log of alerts that is written and read
+Begin with `alerts.py`, the log that everything else writes or reads.
+
+    rules/       what a fault looks like in the metrics of a run: pure functions
+    watch/       runs that are followed, from outside or from within a training
+    notify/      where alerts are sent
+    health/      checks of what runs now, each with a time limit (`deadline.py`)
+    usage/       what was used, and what it cost
+
+Nothing here changes a run: run folders are read, and the log of alerts lies beside them.
 """
