@@ -18,10 +18,10 @@ export async function get(path) {
   throw new Error([content.detail?.message, content.detail?.fix].filter(Boolean).join(". "));
 }
 
-/** The points of a metric of a run. */
+/** The points of a metric of a run, by how many epochs had been completed, as figures count them. */
 function points(curve, metric) {
   if (!curve) return [];
-  return [...curve.epochs.values()].filter((epoch) => typeof epoch[metric] === "number").map((epoch) => [epoch.epoch, epoch[metric]]).sort((a, b) => a[0] - b[0]);
+  return [...curve.epochs.values()].filter((epoch) => typeof epoch[metric] === "number").map((epoch) => [epoch.epoch + 1, epoch[metric]]).sort((a, b) => a[0] - b[0]);
 }
 
 /** The metrics of runs in the order in which they matter, without what counts up. */
