@@ -15,6 +15,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qstore_ray.advise.advantage.check import check_advantage as check_advantage
+    from qstore_ray.advise.predict import predict_job as predict_job
+    from qstore_ray.advise.recommend import recommend as recommend
+    from qstore_ray.advise.resources import frontier as frontier
     from qstore_ray.backends import open_backend as open_backend
     from qstore_ray.backends.base import Backend as Backend
     from qstore_ray.backends.base import Bindings as Bindings
@@ -151,14 +155,18 @@ _EXPORTS = {
     "Tuner": "qstore_ray.tune.tuner",
     "WandBTracker": "qstore_ray.track.wandb",
     "build_circuit": "qstore_ray.circuits.library.library",
+    "check_advantage": "qstore_ray.advise.advantage.check",
     "compare": "qstore_ray.track.reading.compare",
     "configure_logging": "qstore_ray.track.logs.logging",
     "divide": "qstore_ray.federated.rows",
+    "frontier": "qstore_ray.advise.resources",
     "gram_matrix": "qstore_ray.train.ray.kernel_matrix",
     "open_backend": "qstore_ray.backends",
     "param": "qstore_ray.circuits.template",
+    "predict_job": "qstore_ray.advise.predict",
     "promote_model": "qstore_ray.track.mlflow.registry",
     "read_result": "qstore_ray.tune.study.result",
+    "recommend": "qstore_ray.advise.recommend",
     "register_model": "qstore_ray.track.mlflow.registry",
     "row": "qstore_ray.circuits.template",
     "run_federated_job": "qstore_ray.federated.job",
@@ -227,14 +235,18 @@ __all__ = [
     "Tuner",
     "WandBTracker",
     "build_circuit",
+    "check_advantage",
     "compare",
     "configure_logging",
     "divide",
+    "frontier",
     "gram_matrix",
     "open_backend",
     "param",
+    "predict_job",
     "promote_model",
     "read_result",
+    "recommend",
     "register_model",
     "row",
     "run_federated_job",

@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from typing import Final
 
 _COMMANDS: Final = (
+    (
+        re.compile(r"\brun_job\(JobConfig\.load\('([^']*)'\), existing='resume'\)"),
+        r"`qstore train \1 --resume`",
+    ),
+    (re.compile(r"\bCall left_jobs\('([^']*)'\)"), r"Type `qstore hardware reattach \1`"),
     (re.compile(r"\bexisting=(['\"])resume\1"), "--resume"),
     (re.compile(r"\bexisting=(['\"])replace\1"), "--fresh"),
     (re.compile(r"\bsync_run\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore runs sync \1`"),

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from environments import HERE, OWN, ROOT, python_of
 
 MEMORY_GIB = 8.0
-START_S = 120.0  # importing the libraries from a cold disk takes up to half a minute
+START_S = 300.0  # importing quimb from a cold disk, on a busy machine, takes minutes
 
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),

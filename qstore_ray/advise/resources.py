@@ -8,10 +8,11 @@ Outside of the table no accuracy is predicted, and no variant is on the frontier
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.advise.fault_tolerant import QUBITS, FaultTolerantCost, fault_tolerant_cost
 from qstore_ray.advise.predict import JobPrediction, predict_job
 from qstore_ray.errors import CircuitError, ConfigError
 from qstore_ray.estimate import job_model
@@ -37,6 +38,7 @@ class JobVariant:
         changes: fields of the job file and their values; empty for the job itself.
         two_qubit_gates, depth: of its circuit. shots: of all epochs, with the test rows.
         prediction: of the whole job. on_frontier: whether no other variant is better in all.
+        fault_tolerant: one execution of the circuit on a fault-tolerant computer, if asked for.
     """
 
     changes: ReadOnlyTable
@@ -44,6 +46,7 @@ class JobVariant:
     depth: int
     prediction: JobPrediction
     on_frontier: bool = False
+    fault_tolerant: FaultTolerantCost | None = None
 
     @property
     def costs(self) -> tuple[float, ...]:
@@ -58,15 +61,21 @@ class JobVariant:
 
 
 def frontier(
-    config: JobConfig, limits: Mapping[str, float] | None = None
+    config: JobConfig,
+    limits: Mapping[str, float] | None = None,
+    *,
+    error_budget: float | None = None,
+    qubit: str = QUBITS[0],
 ) -> tuple[JobVariant, ...]:
     """The variants of a job within the limits, the best predicted first; nothing is trained.
 
     Args:
         limits: the most of what is named in `LIMITS`.
+        error_budget, qubit: of a fault-tolerant computer; see `fault_tolerant_cost`. Without a
+            budget none is estimated.
 
     Raises:
-        ConfigError: an unknown limit, or one that no variant keeps.
+        ConfigError: an unknown limit, or one that no variant keeps; or see `fault_tolerant_cost`.
         QStoreError: what training the job would refuse.
     """
     from qstore_ray.data.loader import DatasetLoader
@@ -76,10 +85,11 @@ def frontier(
         if name not in LIMITS:
             raise ConfigError("no such limit", field=name, value=value, fix=f"Take {LIMITS}.")
     dataset = DatasetLoader.load(config.dataset)
-    found = [_variant(config, {}, dataset)]
+    price = _price(error_budget, qubit)
+    found = [_variant(config, {}, dataset, price)]
     for changes in _changes(config):
         try:
-            found.append(_variant(_changed(config, changes), changes, dataset))
+            found.append(_variant(_changed(config, changes), changes, dataset, price))
         except CircuitError:
             continue  # an encoding that cannot take these features
     within = [each for each in found if _keeps(each, limits)]
@@ -91,10 +101,7 @@ def frontier(
             value=dict(limits),
             fix=f"The least of all are {least}.",
         )
-    marked = [
-        JobVariant(v.changes, v.two_qubit_gates, v.depth, v.prediction, _is_best(v, within))
-        for v in within
-    ]
+    marked = [replace(v, on_frontier=_is_best(v, within)) for v in within]
     return tuple(sorted(marked, key=lambda v: (-(v.accuracy or 0.0), v.costs)))
 
 
@@ -108,10 +115,30 @@ def circuit_depth(template: Template) -> int:
     return max(free)
 
 
-def _variant(config: JobConfig, changes: ReadOnlyTable, dataset: Dataset) -> JobVariant:
+def _price(
+    error_budget: float | None, qubit: str
+) -> Callable[[Template], FaultTolerantCost | None]:
+    """The fault-tolerant cost of a circuit; None without a budget."""
+    if error_budget is None:
+        return lambda _: None
+    return lambda circuit: fault_tolerant_cost(circuit, error_budget=error_budget, qubit=qubit)
+
+
+def _variant(
+    config: JobConfig,
+    changes: ReadOnlyTable,
+    dataset: Dataset,
+    price: Callable[[Template], FaultTolerantCost | None],
+) -> JobVariant:
     template = job_model(config, dataset).circuit.template
     pairs = sum(len(op.qubits) > 1 for op in template.ops)
-    return JobVariant(changes, pairs, circuit_depth(template), predict_job(config))
+    return JobVariant(
+        changes,
+        pairs,
+        circuit_depth(template),
+        predict_job(config),
+        fault_tolerant=price(template),
+    )
 
 
 def _changes(config: JobConfig) -> Iterator[dict[str, Any]]:

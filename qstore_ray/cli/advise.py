@@ -118,6 +118,7 @@ def predict(job: Job, changes: Set = None, as_json: AsJson = False) -> None:
     epilog=examples(
         "advise resources jobs/digits.toml",
         "advise resources jobs/digits.toml --two-qubit-gates 40 --seconds 10 --json",
+        "advise resources jobs/digits.toml --error-budget 0.001",
     ),
 )
 def resources(
@@ -134,6 +135,13 @@ def resources(
         int | None, typer.Option(metavar="N", help="Depth of the circuit at most.")
     ] = None,
     shots: Annotated[int | None, typer.Option(metavar="N", help="Shots of all epochs.")] = None,
+    error_budget: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Estimate a fault-tolerant computer that fails so often."),
+    ] = None,
+    qubit: Annotated[
+        str, typer.Option(metavar="NAME", help="Its physical qubits, as qdk names them.")
+    ] = "qubit_gate_ns_e3",
     as_json: AsJson = False,
 ) -> None:
     """Say what variants of a job take and reach: other layers, observables, encodings and shots.
@@ -145,7 +153,9 @@ def resources(
     given = {"seconds": seconds, "two_qubit_gates": gates, "depth": depth, "shots": shots}
     limits = {name: float(most) for name, most in given.items() if most is not None}
     with contextlib.redirect_stdout(sys.stderr):
-        found = frontier(read_job(job, changes or []), limits)
+        found = frontier(
+            read_job(job, changes or []), limits, error_budget=error_budget, qubit=qubit
+        )
     if as_json:
         say_json({"variants": [variant_dict(each) for each in found]})
     else:

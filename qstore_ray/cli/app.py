@@ -21,7 +21,16 @@ from typing import Annotated, Any, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import advise, cluster, dashboard, federate, output, privacy, serve
+from qstore_ray.cli import (
+    advise,
+    cluster,
+    dashboard,
+    federate,
+    health,
+    output,
+    privacy,
+    serve,
+)
 from qstore_ray.cli.commands import (
     config,
     data,
@@ -65,6 +74,7 @@ app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
+app.command("health", epilog=health.EXAMPLES)(health.health)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
 app.add_typer(tune.app, name="tune")

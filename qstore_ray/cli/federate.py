@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.commands.train import Set
+from qstore_ray.cli.commands.train import Set, say_columns
 from qstore_ray.cli.output import AsJson, examples, facts, say, say_json, table
 from qstore_ray.cli.shared.existing import existing_of
 from qstore_ray.storage.address import shown_place
@@ -16,6 +17,8 @@ from qstore_ray.storage.address import shown_place
 if TYPE_CHECKING:
     from qstore_ray.federated.job import FederatedJob
     from qstore_ray.federated.result import FederatedResult
+    from qstore_ray.track.base import Display
+    from qstore_ray.train.run.run_folder import Existing
 
 EXAMPLES = examples(
     "federate jobs/digits_federated.toml",
@@ -46,23 +49,41 @@ def federate(
         bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
     ] = False,
     as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Divide a dataset among clients and train one model by rounds.
 
-    A round is committed as a whole: a run that is stopped continues with --resume, and ends with
-    the same result as without a stop.
+    A round is committed as a whole. Ctrl-C gives up the one under way and exits with 5; the same
+    command with --resume takes it again, and ends with the same result as without a stop.
     """
-    from qstore_ray.federated.job import FederatedJob, run_federated_job
+    from qstore_ray.federated.job import FederatedJob
 
     existing = existing_of("run", resume=resume, fresh=fresh)
     given = [] if workers is None else [f"federation.num_workers={workers}"]
     config = FederatedJob.load(job, [*(changes or []), *given])
-    with contextlib.redirect_stdout(sys.stderr):
-        result = run_federated_job(config, existing=existing)
+    result = _run(config, existing, shown=not quiet)
     if as_json:
         say_json(_as_dict(config, result))
     else:
         say(_as_text(config, result))
+
+
+def _run(config: FederatedJob, existing: Existing, *, shown: bool) -> FederatedResult:
+    from qstore_ray.federated.job import run_federated_job
+    from qstore_ray.track.logs.logging import configure_logging
+
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # set where `ray job submit` runs it
+    configure_logging(json=in_job, level="info" if in_job and shown else "warning")
+    display: Display | None = None
+    if shown:
+        from qstore_ray.cli.progress.progress import LoggedProgress
+        from qstore_ray.cli.progress.rounds import RoundsProgress
+
+        display = LoggedProgress(config.name) if in_job else RoundsProgress()
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_federated_job(
+            config, existing=existing, display=display, loaded=say_columns if shown else None
+        )
 
 
 def _as_dict(config: FederatedJob, result: FederatedResult) -> dict[str, Any]:

@@ -30,6 +30,8 @@ WORKER_SETTINGS = {
     # A worker imports them as it starts, before it has anything to do, while the driver imports
     # what it needs itself.
     "RAY_preload_python_modules": "qstore_ray.train.ray.workers",
+    # Ray's processes count and time all that they do inside, for a table in their logs.
+    "RAY_event_stats": "0",
     # Ray's coming default; without it every start prints a warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

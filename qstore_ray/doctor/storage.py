@@ -25,15 +25,22 @@ def examine_storage(storage: str | Path, track: TrackConfig) -> Iterator[Diagnos
 
     A folder that does not exist is not created: its nearest parent is tried.
     """
+    yield examine_place(storage)
     try:
-        folder = storage_folder(storage)
-        address = address_of(storage)
-    except QStoreError as error:
-        yield Diagnosis.of_error("storage", error)
+        storage_folder(storage)
+    except QStoreError:  # it has no store either; the first finding says why
         return
-    yield _folder(folder) if address is None else _objects(address)
     if track.mlflow:
-        yield _mlflow(folder, track)
+        yield examine_mlflow(storage, track)
+
+
+def examine_place(storage: str | Path) -> Diagnosis:
+    """Write, rename and delete a file in the storage folder, or an object, and see what is free."""
+    try:
+        address = address_of(storage)
+        return _folder(storage_folder(storage)) if address is None else _objects(address)
+    except QStoreError as error:
+        return Diagnosis.of_error("storage", error)
 
 
 def written(folder: Path) -> tuple[Path, OSError | None]:
@@ -81,12 +88,13 @@ def _objects(address: StorageAddress) -> Diagnosis:
     return Diagnosis("storage", "ok", f"{address}: created, replaced and deleted an object")
 
 
-def _mlflow(folder: Path, track: TrackConfig) -> Diagnosis:
+def examine_mlflow(storage: str | Path, track: TrackConfig) -> Diagnosis:
+    """Open MLflow's store; one that does not exist yet is not created."""
     from qstore_ray.track.config import sqlite_file
     from qstore_ray.track.mlflow.store import open_client, translated
 
     try:
-        uri = track.mlflow_uri or default_uri(folder)
+        uri = track.mlflow_uri or default_uri(storage_folder(storage))
         shown = redact_text(str(uri))
         file = sqlite_file(uri)
         if file is not None and not file.exists():

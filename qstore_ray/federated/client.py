@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class LocalClient:
 
     Args:
         name: its id.
+        stop: when set, its training ends before the next step.
 
     Raises:
         ConfigError: a private training that these rows do not allow.
@@ -55,8 +57,9 @@ class LocalClient:
         federation: FederationConfig,
         rows: ClientRows,
         backend: Backend,
+        stop: threading.Event | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._stop = name, stop
         self._trainer, self._federation = trainer, federation
         self._held = TrainingRows(rows.x, rows.y, rows.x[:0], rows.y[:0])
         self._source = HeldBatches(trainer, self._held)
@@ -76,6 +79,7 @@ class LocalClient:
 
         Raises:
             DivergenceError: loss, gradient or parameters became NaN or infinite.
+            KeyboardInterrupt: the run is to stop.
         """
         own = memory.get("control", np.zeros_like(task.theta)) if task.rule.control else None
         is_plain = not task.rule.proximal and own is None
@@ -92,6 +96,8 @@ class LocalClient:
         for number in range(self._federation.local_epochs):
             epoch = task.round * self._federation.local_epochs + number
             for rows in source.steps(epoch, 0):
+                if self._stop is not None and self._stop.is_set():
+                    raise KeyboardInterrupt
                 state, _ = stepper.step(state, rows)
                 rates += state.learning_rate
             loss, count = loss + state.sums[0], count + state.sums[1]

@@ -18,7 +18,7 @@ from qstore_ray.federated.opening import OpenedFederation, all_answers
 from qstore_ray.figures.run import write_pictures
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.privacy.statement import PrivacyStatement
-from qstore_ray.track.base import RunInfo, Status
+from qstore_ray.track.base import Display, RunInfo, Status
 from qstore_ray.track.beside import open_trackers_beside
 from qstore_ray.track.follow import Follower
 from qstore_ray.train.config import TrainerConfig
@@ -47,6 +47,7 @@ class FederationEnding:
     Args:
         dataset: of the rows, if they are of one; its test split, if any, is drawn.
         began: when `fit` was called (time.monotonic).
+        display: shows the rounds.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FederationEnding:
         *,
         resumed: bool,
         began: float,
+        display: Display | None = None,
     ) -> None:
         self._folder, self._track, self._dataset = folder, track, dataset
         self._began = began
@@ -72,7 +74,7 @@ class FederationEnding:
             resumed=resumed,
         )
         self._follows = False
-        self._follower = Follower(info, open_trackers_beside(track))
+        self._follower = Follower(info, open_trackers_beside(track), display)
 
     @contextmanager
     def taken(self) -> Iterator[None]:

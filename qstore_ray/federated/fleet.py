@@ -9,10 +9,11 @@ A message is a name and its arguments; the answer of a client that failed, was l
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import QStoreError
 
@@ -21,6 +22,45 @@ Answer: TypeAlias = Any
 
 AnyClient: TypeAlias = Any
 """A client as a fleet takes it: a `HostedClient`, or what its actor makes one from."""
+
+
+ROUND_MESSAGES: Final = frozenset({"train", "keys", "shares", "masked", "unmask"})
+"""What clients are asked in a round; a run that is to stop gives the round up."""
+
+
+@runtime_checkable
+class ShowsAnswers(Protocol):
+    """A display that shows how many clients of a round have trained."""
+
+    def answered(self, count: int, asked: int) -> None:
+        """So many of those that were asked. Called in the server's thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class RoundWatch:
+    """What stops a round, and who is told how far it is. Used in the server's process.
+
+    Attributes:
+        stop: when set, the round is given up; it is taken again when the run is resumed.
+        display: shows the answers; None for nobody.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    display: ShowsAnswers | None = None
+
+    def check(self, message: str, count: int, asked: int) -> None:
+        """Called before, between and after the answers to a message.
+
+        Raises:
+            KeyboardInterrupt: the run is to stop.
+        """
+        if message not in ROUND_MESSAGES:
+            return
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        if message == "train" and self.display is not None:
+            self.display.answered(count, asked)
 
 
 @dataclass(frozen=True)
@@ -101,9 +141,13 @@ class LocalFleet:
     """
 
     def __init__(
-        self, clients: Mapping[str, HostedClient], clock: Callable[[], float] = time.monotonic
+        self,
+        clients: Mapping[str, HostedClient],
+        clock: Callable[[], float] = time.monotonic,
+        watch: RoundWatch | None = None,
     ) -> None:
         self._clients, self._clock = dict(clients), clock
+        self._watch = watch or RoundWatch()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -115,12 +159,14 @@ class LocalFleet:
     ) -> dict[str, Answer]:
         """See `Fleet`; after the deadline the others are not asked any more."""
         began, answers = self._clock(), {}
-        for client in sorted(arguments):
+        for place, client in enumerate(sorted(arguments)):
+            self._watch.check(message, place, len(arguments))
             is_over = seconds is not None and self._clock() - began > seconds
             if not is_over:
                 answers[client] = answer_of(self._clients[client], message, arguments[client])
             if seconds is not None and self._clock() - began > seconds:
                 answers[client] = late_fault(seconds)
+        self._watch.check(message, len(answers), len(arguments))
         return answers
 
     def add(self, clients: Mapping[str, HostedClient]) -> None:

@@ -15,7 +15,11 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.federated.result import FederatedResult
+    from qstore_ray.track.base import Display
     from qstore_ray.train.run.run_folder import Existing
 
 
@@ -44,8 +48,18 @@ class FederatedJob(Config):
     track: TrackConfig = TrackConfig()
 
 
-def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> FederatedResult:
+def run_federated_job(
+    job: FederatedJob,
+    *,
+    existing: Existing = "error",
+    display: Display | None = None,
+    loaded: Callable[[Dataset], None] | None = None,
+) -> FederatedResult:
     """Load, divide, train all rounds, score on test if the data have it.
+
+    Args:
+        display: shows the rounds.
+        loaded: called with the dataset before it is divided.
 
     Raises:
         QStoreError: see `DatasetLoader.load`, `divide` and `FederatedTrainer.fit`.
@@ -55,9 +69,12 @@ def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> Fed
     from qstore_ray.federated.trainer import FederatedTrainer
 
     dataset = DatasetLoader.load(job.dataset)
+    if loaded is not None:
+        loaded(dataset)
     test = ClientRows.of(dataset, "test") if "test" in dataset.plans else None
     trainer = FederatedTrainer(
         job.model, job.trainer, job.federation, name=job.name, storage=job.storage,
         cluster=job.cluster, track=job.track, tables={"partition": job.partition},
+        display=display,
     )  # fmt: skip
     return trainer.fit(divide(dataset, job.partition), test=test, existing=existing)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from qstore_ray.config import fingerprint
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, RunExistsError, UsageError, WorkerError
-from qstore_ray.federated.checks import check_federation
+from qstore_ray.federated.checks import check_alike, check_federation, check_id
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.fleet import Answer, ClientFault, Fleet, LocalFleet
+from qstore_ray.federated.fleet import Answer, ClientFault, Fleet, LocalFleet, RoundWatch
 from qstore_ray.federated.hosts.host import DESCRIBE, OPEN, TAKE_SECRET, ClientHost, ClientSetup
 from qstore_ray.federated.hosts.sites import ClientSite
 from qstore_ray.federated.result import DescribedModel, described
@@ -61,23 +61,36 @@ def rows_of(given: Any, split: str = "test") -> ClientRows:
     )
 
 
-def given_clients(clients: Any) -> dict[str, GivenClient]:
+def given_clients(clients: Any, field: str = "clients") -> dict[str, GivenClient]:
     """The clients by their ids, sorted.
 
     Raises:
-        UsageError: no table, or something else than rows and sites.
+        UsageError: no table, or something else than rows and sites. DataError: rows that are none.
     """
     if not isinstance(clients, Mapping):
         raise UsageError(
             "clients are a table from their ids to their rows",
-            field="clients",
+            field=field,
             value=type(clients).__name__,
             fix='Write {"north": dataset_a, "south": dataset_b}.',
         )
-    return {
-        str(name): given if isinstance(given, ClientSite) else rows_of(given, "train")
-        for name, given in sorted(clients.items(), key=lambda item: str(item[0]))
-    }
+    found: dict[str, GivenClient] = {}
+    for key, given in sorted(clients.items(), key=lambda item: str(item[0])):
+        name = str(key)
+        check_id(name, taken=name in found)
+        is_site = isinstance(given, ClientSite)
+        found[name] = given if is_site else rows_of(given, "train").checked(f"clients.{name}")
+    return found
+
+
+def check_tested(rows: ClientRows, clients: Mapping[str, ClientFacts]) -> None:
+    """Refuse rows that the server's model cannot be scored on.
+
+    Raises:
+        DataError: none, or of another width, with other classes or targets than the clients'.
+    """
+    first = min(clients)
+    check_alike(rows.facts(), first, clients[first], field="test")
 
 
 class Opening:
@@ -85,6 +98,7 @@ class Opening:
 
     Args:
         model, trainer, federation, cluster: of the `FederatedTrainer`.
+        watch: stops a round.
     """
 
     def __init__(
@@ -93,9 +107,10 @@ class Opening:
         trainer: TrainerConfig,
         federation: FederationConfig,
         cluster: ClusterConfig,
+        watch: RoundWatch | None = None,
     ) -> None:
         self._model, self._trainer, self._federation = model, trainer, federation
-        self._cluster = cluster
+        self._cluster, self._watch = cluster, watch or RoundWatch()
         self._backend = None if federation.num_workers else trainer.open_backend()
 
     def open(self, clients: Mapping[str, GivenClient]) -> OpenedFederation:
@@ -146,13 +161,14 @@ class Opening:
     def _fleet(self, clients: Mapping[str, GivenClient]) -> Fleet:
         if not self._federation.num_workers:
             _check_no_place(clients)
-            return LocalFleet(self._hosts(clients))
+            return LocalFleet(self._hosts(clients), watch=self._watch)
         from qstore_ray.federated.ray.fleet import RayFleet  # Ray only where it is used
 
-        return RayFleet(clients, self._federation.num_workers, self._cluster)
+        return RayFleet(clients, self._federation.num_workers, self._cluster, self._watch)
 
     def _hosts(self, clients: Mapping[str, GivenClient]) -> dict[str, ClientHost]:
-        return {name: ClientHost(name, given, self._backend) for name, given in clients.items()}
+        stop = self._watch.stop
+        return {n: ClientHost(n, given, self._backend, stop) for n, given in clients.items()}
 
     def _setup(self, fleet: Fleet, model: QuantumModel, clients: Mapping[str, GivenClient]) -> None:
         setup = ClientSetup(model, self._trainer, self._federation)

@@ -8,6 +8,7 @@ bits. Runs in the server's process.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -60,6 +61,7 @@ class FederationRounds:
         self.private, self._key = private, key
         self._strategy = get_strategy(config.strategy, config.strategy_options)
         self.history: list[RoundRecord] = []
+        self._began = time.monotonic()
 
     def run(
         self,
@@ -70,13 +72,15 @@ class FederationRounds:
         """The last state, and whether it is that of the whole run.
 
         Args:
-            stop: when set, the run ends after the round under way.
+            stop: when set, the run ends before the next round.
             join: called before each round with its number; may add clients to the fleet.
 
         Raises:
-            RunError: too many rounds in a row had too few sound updates.
+            RunError: too many rounds in a row had too few sound updates, or all of them.
+            KeyboardInterrupt: `stop` was set in a round, which is given up.
         """
         folder = self._folder
+        self._began = time.monotonic()
         with MetricsFile(folder.metrics) as metrics:
             metrics.trim(state.round)
             prune_checkpoints(folder.checkpoints, self._kept)  # if it was killed at that
@@ -100,7 +104,8 @@ class FederationRounds:
                 said = "the next round would spend more than ε"
                 metrics.append({"event": "note", "message": f"{said}, after {state.round} rounds"})
             if is_whole:
-                metrics.append({"event": "end", "status": "finished"})
+                self._check_changed(state)
+                metrics.append({"event": "end", "status": "finished", "seconds": self._seconds()})
         return state, is_whole
 
     def _is_over(self, state: FederationState) -> bool:
@@ -118,17 +123,30 @@ class FederationRounds:
         epsilon = {}
         if self.private is not None and not self.private.why_not:
             epsilon["epsilon"] = self.private.epsilon(state.privacy)
-        _write_record(metrics, record, epsilon)
+        _write_record(metrics, record, {**epsilon, "seconds": self._seconds()})
         self._commit(state)
         if state.failed >= self._config.failed_rounds:
             reasons = "; ".join(f"{name}: {why}" for name, why in record.excluded.items())
-            raise RunError(
-                f"{state.failed} rounds in a row had too few sound updates ({reasons})",
-                field="federation.fewest_updates",
-                value=self._config.fewest_updates,
-                fix="Continue with existing='resume' when the clients answer again.",
-            )
+            raise self._few_updates_error(f"{state.failed} rounds in a row", f" ({reasons})")
         return state
+
+    def _check_changed(self, state: FederationState) -> None:
+        """Raise `RunError` if no round has changed the model."""
+        if state.failed and state.failed == state.round:
+            raise self._few_updates_error("all rounds", "; rounds.jsonl has the reasons")
+
+    def _few_updates_error(self, which: str, why: str) -> RunError:
+        return RunError(
+            f"{which} had too few sound updates{why}",
+            field="federation.fewest_updates",
+            value=self._config.fewest_updates,
+            fix="Continue with existing='resume' when the clients answer again; where all rounds "
+            "are over, with more federation.rounds.",
+        )
+
+    def _seconds(self) -> float:
+        """Since this attempt began."""
+        return round(time.monotonic() - self._began, 3)
 
     def _commit(self, state: FederationState) -> None:
         """Write the state after a round; what it replaces is deleted afterwards."""
@@ -165,5 +183,5 @@ def _write_record(metrics: MetricsFile, record: RoundRecord, more: Mapping[str, 
     loss = {"train_loss": record.loss} if np.isfinite(record.loss) else {}
     metrics.append(
         {"event": "epoch", "epoch": record.round, "step": done, **loss, "change": record.change,
-         "clients": len(record.used), "seconds": round(record.seconds, 4), **more}
+         "clients": len(record.used), **more}
     )  # fmt: skip

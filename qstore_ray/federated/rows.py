@@ -44,6 +44,35 @@ class ClientRows:
         x, y = dataset.materialize(split)
         return cls(x, y, tuple(dataset.classes), dataset.config.task, dataset)
 
+    def checked(self, field: str) -> ClientRows:
+        """The same rows as arrays of numbers: x float64 (N, F), y as the loss takes it.
+
+        Args:
+            field: where they were given, for errors.
+
+        Raises:
+            DataError: no numbers, NaN or infinity, other shapes, or a class without a label.
+        """
+        x, y = _numbers(self.x, f"{field}.x"), np.asarray(self.y)
+        if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y):
+            raise DataError(
+                "rows are x (N, F), with y (N,) or (N, …) of as many rows",
+                field=field,
+                value=(x.shape, y.shape),
+                fix="One feature is x.reshape(-1, 1).",
+            )
+        if not self.classes or y.ndim == 2:
+            numbers = _numbers(y, f"{field}.y")
+            y = y if self.classes else numbers  # several labels a row stay whole numbers
+        elif len(y) and (y.dtype.kind not in "iub" or y.min() < 0 or y.max() >= len(self.classes)):
+            raise DataError(
+                f"with classes, y has the numbers of labels, from 0 to {len(self.classes) - 1}",
+                field=f"{field}.y",
+                value=str(y.dtype) if y.dtype.kind not in "iub" else (int(y.min()), int(y.max())),
+                fix="Write np.searchsorted(classes, labels), or take DatasetLoader.from_arrays.",
+            )
+        return replace(self, x=x, y=y)
+
     def take(self, rows: IntArray) -> ClientRows:
         """Some of them, by their positions."""
         return replace(self, x=self.x[rows], y=self.y[rows])
@@ -91,6 +120,28 @@ class ClientFacts(NamedTuple):
     def n_targets(self) -> int:
         """How many targets a row has."""
         return self.targets[0] if self.targets else 1
+
+
+def _numbers(given: Any, field: str) -> FloatArray:
+    """As float64.
+
+    Raises:
+        DataError: other values, NaN or infinity.
+    """
+    found = np.asarray(given)
+    if found.dtype.kind not in "fiub":
+        raise DataError(
+            "rows of a client are numbers", field=field, value=str(found.dtype),
+            fix="Convert them with astype(float), or load them as a Dataset.",
+        )  # fmt: skip
+    found = found.astype(np.float64, copy=False)
+    if not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found))[0][0])
+        raise DataError(
+            f"row {row} has NaN or infinity", field=field,
+            fix="Impute missing values, or leave these rows out.",
+        )  # fmt: skip
+    return found
 
 
 def preparation_digest(dataset: Dataset) -> str:

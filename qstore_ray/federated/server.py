@@ -19,7 +19,7 @@ import numpy as np
 
 from qstore_ray.data.batches.order import shuffled
 from qstore_ray.errors import CheckpointError, QStoreError
-from qstore_ray.federated.checks import fault_of
+from qstore_ray.federated.checks import SumShape, answer_fault, fault_of, memory_fault
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.fleet import ClientFault, Fleet
 from qstore_ray.federated.hosts.member import HiddenUpdate, RoundTask
@@ -247,12 +247,12 @@ class _Round:
         }
         answers = self._ask("train", arguments)
         updates, memories = [], {}
-        for client, (update, memory) in answers.items():
-            if fault := self._fault(update, client):
+        for client, answer in answers.items():
+            if fault := self._fault(answer, client):
                 self._excluded[client] = fault
                 continue
-            updates.append(update)
-            memories[client] = memory
+            updates.append(answer[0])
+            memories[client] = answer[1]
         needed = config.hidden_threshold(len(asked)) if config.secure_sum else 1
         failed = self._private is None and (
             len(updates) < needed or self._shortage(len(updates))
@@ -281,11 +281,19 @@ class _Round:
         self.received += _size(found)
         return found
 
-    def _fault(self, update: Any, client: str) -> str:
+    def _fault(self, answer: Any, client: str) -> str:
+        """Why what a client sent after its training is excluded; "" for a sound answer."""
+        is_pair = isinstance(answer, tuple) and len(answer) == 2
+        update = answer[0] if is_pair else answer
         if self._config.secure_sum:
             expected = HiddenUpdate(client, self._task.round)
-            return "" if update == expected else f"it sent {type(update).__name__}"
-        return fault_of(update, client, self._task, self._config.largest_change)
+            if not is_pair or type(update) is not HiddenUpdate or update != expected:
+                return f"it sent {type(update).__name__}"
+        elif not is_pair or not isinstance(update, ClientUpdate):
+            return f"it sent {type(update).__name__} instead of an update"
+        elif fault := fault_of(update, client, self._task, self._config.largest_change):
+            return fault
+        return memory_fault(answer[1])
 
     def _shortage(self, count: int) -> bool:
         """Whether too few updates are left for the strategy, or for the configuration."""
@@ -305,12 +313,27 @@ class _Round:
         """
         task = self._task
         numbers = dict(enumerate(clients, start=1))
+        places = {name: number for number, name in numbers.items()}
         length = len(task.theta) + (0 if task.control is None else len(task.theta)) + 1
+        shape = SumShape(length, frozenset(numbers))
 
         def ask(message: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+            nonlocal shape
             by_name = {numbers[number]: given for number, given in arguments.items()}
-            answers = self._ask(message, by_name)
-            return {number: answers[name] for number, name in numbers.items() if name in answers}
+            if message == "shares":
+                shape = shape._replace(members=frozenset(arguments))
+            if message == "unmask":
+                shape = shape._replace(stayed=frozenset(arguments))
+            found = {}
+            for name, answer in self._ask(message, by_name).items():
+                number = places[name]
+                if fault := answer_fault(message, answer, number, shape):
+                    self._excluded[name] = fault
+                else:
+                    found[number] = answer
+            if message == "shares":
+                shape = shape._replace(members=frozenset(found))
+            return found
 
         try:
             check_threshold(threshold, len(clients))

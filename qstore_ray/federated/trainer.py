@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from qstore_ray.config import Config, dump_toml
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.federated.checks import check_settings
+from qstore_ray.federated.checks import check_parts, check_settings
 from qstore_ray.federated.client import personal_mask
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.ending import FederationEnding, epsilons_of, scores_of, statement_of
+from qstore_ray.federated.fleet import RoundWatch, ShowsAnswers
 from qstore_ray.federated.hosts.sites import ClientSite
 from qstore_ray.federated.longer import check_longer_federation
 from qstore_ray.federated.opening import (
@@ -33,6 +34,7 @@ from qstore_ray.federated.opening import (
     OpenedFederation,
     Opening,
     check_resumed,
+    check_tested,
     common_source,
     data_fingerprint,
     give_secret,
@@ -47,6 +49,7 @@ from qstore_ray.federated.server import FederationState, first_state
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.privacy.noise import NoiseKey
+from qstore_ray.track.base import Display
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.checks import as_config
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
@@ -62,6 +65,19 @@ from qstore_ray.train.run.writing import read_run_record
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray, Table
 
+
+class _Asked(NamedTuple):
+    """What `fit` was asked for, checked; `source` is the dataset that figures are drawn of."""
+
+    given: dict[str, GivenClient]
+    test: ClientRows | None
+    source: Dataset | None
+    existing: Existing
+    join: Joining | None
+    began: float
+    stop: threading.Event
+
+
 Joining: TypeAlias = Callable[[int], Mapping[str, ClientRows | Dataset | ClientSite]]
 """Called before each round with its number: the clients that join, by their ids."""
 
@@ -76,6 +92,7 @@ class FederatedTrainer:
             `max_failures` are of the clients' actors.
         track: which trackers are fed, and whether there are figures and a report.
         tables: further tables of the run's config.toml, such as where its clients come from.
+        display: shows the rounds; one that `ShowsAnswers` shows the clients of a round, too.
 
     Examples:
         federation = FederationConfig(rounds=10, strategy="scaffold")
@@ -94,6 +111,7 @@ class FederatedTrainer:
         cluster: ClusterConfig | None = None,
         track: TrackConfig | None = None,
         tables: Mapping[str, Config] | None = None,
+        display: Display | None = None,
     ) -> None:
         self.model = as_config(model, ModelConfig, "model")
         self.trainer = as_config(trainer, TrainerConfig, "trainer")
@@ -101,6 +119,7 @@ class FederatedTrainer:
         self.cluster = as_config(cluster, ClusterConfig, "cluster")
         self.track = as_config(track, TrackConfig, "track")
         self.name, self.storage, self.tables = name, storage, dict(tables or {})
+        self.display = display
 
     def fit(
         self,
@@ -122,18 +141,26 @@ class FederatedTrainer:
 
         Raises:
             UsageError, DataError: what does not fit; nothing was written.
-            InterruptedRunError: stopped by Ctrl-C, after the round under way.
-            RunError: too many rounds in a row had too few sound updates.
+            InterruptedRunError: stopped by Ctrl-C; the round under way is given up.
+            RunError: too many rounds in a row had too few sound updates, or all of them.
         """
         began = time.monotonic()
         given = given_clients(clients)
+        tested = None if test is None else rows_of(test).checked("test")
         check_settings(self.trainer, self.federation)
         check_run(self.storage, self.name, existing=existing, epochs=self.federation.rounds)
-        opening = Opening(self.model, self.trainer, self.federation, self.cluster)
+        shown = self.display if isinstance(self.display, ShowsAnswers) else None
+        watch = RoundWatch(display=shown)
+        opening = Opening(self.model, self.trainer, self.federation, self.cluster, watch)
         with self._session():
             opened = opening.open(given)
             try:
-                return self._run(opening, opened, given, test, existing, join, began)
+                check_parts(opened.model, self.federation.personal)
+                if tested is not None:
+                    check_tested(tested, opened.facts)
+                source = test if isinstance(test, Dataset) else common_source(given)
+                asked = _Asked(given, tested, source, existing, join, began, watch.stop)
+                return self._run(opening, opened, asked)
             finally:
                 opened.fleet.close()
 
@@ -143,33 +170,23 @@ class FederatedTrainer:
             return nullcontext()
         from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
-        return ray_session(self.cluster, self.federation.num_workers)
+        return ray_session(self.cluster, self.federation.num_workers, field="federation")
 
-    def _run(
-        self,
-        opening: Opening,
-        opened: OpenedFederation,
-        given: dict[str, GivenClient],
-        test: ClientRows | Dataset | None,
-        existing: Existing,
-        join: Joining | None,
-        began: float,
-    ) -> FederatedResult:
-        folder = self._folder(opened, given, existing)
-        source = test if isinstance(test, Dataset) else common_source(given)
+    def _run(self, opening: Opening, opened: OpenedFederation, asked: _Asked) -> FederatedResult:
+        given = asked.given
+        folder = self._folder(opened, given, asked.existing)
         with ExitStack() as until_taken:
             until_taken.callback(folder.give_up)
             ending = FederationEnding(
-                folder, self.track, self._tables(given), source,
-                resumed=existing == "resume", began=began,
+                folder, self.track, self._tables(given), asked.source,
+                resumed=asked.existing == "resume", began=asked.began, display=self.display,
             )  # fmt: skip
             until_taken.pop_all()  # from here on `taken` closes the folder
-        stop = threading.Event()
-        with ending.taken():
+        with ending.taken(), _interrupted(folder, asked.stop):
             rounds, state, key = self._prepared(folder, opened, given)
 
             def add(number: int) -> None:
-                new = {} if join is None else given_clients(join(number))
+                new = {} if asked.join is None else given_clients(asked.join(number), "join")
                 new = {name: each for name, each in new.items() if name not in opened.facts}
                 if new:
                     opening.add(opened, new)
@@ -178,14 +195,11 @@ class FederatedTrainer:
                         give_secret(opened.fleet, new, key.secret)
                     _record_clients(folder, opened, number)
 
-            try:
-                with stop_on_signal(stop):
-                    state, is_whole = rounds.run(state, stop, add)
-            except KeyboardInterrupt as exc:
-                raise interrupted_error(folder) from exc
+            with stop_on_signal(asked.stop):
+                state, is_whole = rounds.run(state, asked.stop, add)
             if not is_whole:
-                raise interrupted_error(folder, stop=stop)
-            result = self._result(folder, opened, given, rounds, state, test)
+                raise interrupted_error(folder, stop=asked.stop)
+            result = self._result(folder, opened, given, rounds, state, asked.test)
             ending.finish(result)
             if key is not None:
                 forget_key(folder.path)
@@ -235,6 +249,7 @@ class FederatedTrainer:
         table = _table(given)
         facts: Table = {
             "parameters": opened.model.n_parameters,
+            "clients": len(opened.facts),
             "shards": {name: counts.tolist() for name, counts in table.items()},
             "class_names": [str(label) for label in opened.facts[min(opened.facts)].classes],
         }
@@ -260,7 +275,7 @@ class FederatedTrainer:
         given: Mapping[str, GivenClient],
         rounds: FederationRounds,
         state: FederationState,
-        test: ClientRows | Dataset | None,
+        test: ClientRows | None,
     ) -> FederatedResult:
         saved, _ = latest_checkpoint(folder.checkpoints)
         assert saved is not None, "a checkpoint was written after the last round"
@@ -271,7 +286,7 @@ class FederatedTrainer:
             if mask.any() and "personal" in memory:  # others keep theirs sealed
                 personal[client] = state.theta.copy()
                 personal[client][mask] = memory["personal"]
-        metrics = {} if test is None else scores_of(self.trainer, opened, state, rows_of(test))
+        metrics = {} if test is None else scores_of(self.trainer, opened, state, test)
         epsilons = {} if self.trainer.privacy is None else epsilons_of(opened, state)
         statement = statement_of(rounds, state, len(opened.facts))
         if statement is not None and statement.epsilon is not None:
@@ -297,6 +312,15 @@ class FederatedTrainer:
             **dataset, **self.tables, "model": self.model, "trainer": self.trainer,
             "federation": self.federation, "cluster": self.cluster, "track": self.track,
         }  # fmt: skip
+
+
+@contextmanager
+def _interrupted(folder: RunFolder, stop: threading.Event) -> Iterator[None]:
+    """A run that is stopped, wherever it stands, says how it continues."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        raise interrupted_error(folder, stop=stop) from exc
 
 
 def _table(given: Mapping[str, GivenClient]) -> dict[str, IntArray]:

@@ -187,6 +187,7 @@ class Tracker(Protocol):
 TRACKERS: Registry[Callable[..., Tracker]] = Registry(
     "tracker",
     {
+        "alerts": "qstore_ray.ops.watch.tracker:AlertsTracker",
         "mlflow": "qstore_ray.track.mlflow.tracker:MLflowTracker",
         "tensorboard": "qstore_ray.track.tensorboard:TensorBoardTracker",
         "wandb": "qstore_ray.track.wandb:WandBTracker",

@@ -22,6 +22,20 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks")
 
 
+class AlertsConfig(Config):
+    """Where a run's alerts are sent, beside the log in the folder of the runs.
+
+    Args:
+        webhook: a URL that gets each alert; None is the variable QSTORE_WEBHOOK, or none. The URL
+            is kept with the run, so one that is itself a secret belongs into the variable.
+        secret_file: a file of mode 0600 with the secret that signs the messages; None is the
+            variable QSTORE_WEBHOOK_SECRET, or no signature.
+    """
+
+    webhook: str | None = Field(default=None, min_length=1)
+    secret_file: str | None = Field(default=None, min_length=1)
+
+
 class TrackConfig(Config):
     """The trackers that record a run, beside the metrics file that is always written.
 
@@ -41,6 +55,8 @@ class TrackConfig(Config):
             with the user's own login.
         wandb_project: the W&B project that runs are listed under.
         wandb_entity: the W&B user or team; None is the one of the login.
+        alerts: watch the run for faults, such as a loss that jumps, and log and send alerts; a
+            table, which may be empty. None watches nothing.
         trackers: trackers of other packages by name, each with a table of its options:
             `[track.trackers.mine]`. A package declares one in the entry-point group
             `qstore_ray.trackers`.
@@ -61,6 +77,7 @@ class TrackConfig(Config):
     wandb: Literal["off", "offline", "online"] = "off"
     wandb_project: str = Field(default="qstore_ray", min_length=1, max_length=128)
     wandb_entity: str | None = Field(default=None, min_length=1)
+    alerts: AlertsConfig | None = None
     trackers: dict[str, Table] = Field(default_factory=dict)
     figures: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
@@ -88,6 +105,7 @@ class TrackConfig(Config):
             "mlflow": self.mlflow,
             "tensorboard": self.tensorboard,
             "wandb": self.wandb != "off",
+            "alerts": self.alerts is not None,
         }
         return {name: {} for name, on in asked.items() if on} | self.trackers
 

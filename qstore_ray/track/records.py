@@ -14,6 +14,7 @@ class StartRecord(TypedDict):
     steps_per_epoch: NotRequired[int]
     rows: NotRequired[int]
     workers: NotRequired[int]
+    clients: NotRequired[int]
     parameters: NotRequired[int]
     resumed_from_epoch: NotRequired[int]
     resumed_from_step: NotRequired[int]

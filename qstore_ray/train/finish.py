@@ -193,7 +193,8 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
     if records and records[-1].get("event") == "end":
         return
     with MetricsFile(folder.metrics) as metrics:
-        reason = {} if error is None else {"reason": redact_message(str(error))}
+        said = error.message if isinstance(error, InterruptedRunError) else error
+        reason = {} if error is None else {"reason": redact_message(str(said))}
         metrics.append({"event": "end", "status": status, **reason})
 
 

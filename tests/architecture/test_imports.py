@@ -58,6 +58,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),
+    "qdk": ("qstore_ray.advise.fault_tolerant",),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
@@ -107,6 +108,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
+        "qstore_ray.ops.notify.webhook",
     ),
     "rich": ("qstore_ray.cli",),
     "scipy": (

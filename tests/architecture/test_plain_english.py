@@ -33,6 +33,7 @@ DONE = (
     "qstore_ray/data/",
     "qstore_ray/figures/",
     "qstore_ray/learn/",
+    "qstore_ray/ops/",
     "qstore_ray/simulate/",
     "qstore_ray/track/",
     "qstore_ray/train/",

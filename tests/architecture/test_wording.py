@@ -59,6 +59,11 @@ def test_no_message_of_the_command_line_names_a_call():
     ("python", "command"),
     [
         ("Go on with existing='resume'.", "Go on with --resume."),
+        (
+            "Call run_job(JobConfig.load('runs/a/config.toml'), existing='resume').",
+            "Call `qstore train runs/a/config.toml --resume`.",
+        ),
+        ("Call left_jobs('ledgers/a').", "Type `qstore hardware reattach ledgers/a`."),
         ('existing="replace" deletes it.', "--fresh deletes it."),
         ("Call sync_run('runs/a b') later.", "Call `qstore runs sync runs/a b` later."),
         ("As TrainedModel.save writes it.", "As `qstore export` writes it."),

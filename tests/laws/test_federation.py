@@ -264,13 +264,20 @@ def _leaves(update, first):
 HOSTILE = {
     "nan": (lambda u, f: u._replace(theta=u.theta * np.nan), "no finite numbers"),
     "shape": (lambda u, f: u._replace(theta=u.theta[:2]), "has the shape (2,)"),
-    "type": (lambda u, f: u._replace(theta=[1.0] * P), "has the shape"),
+    "type": (lambda u, f: u._replace(theta=[1.0] * P), "is list instead of an array"),
     "integers": (lambda u, f: u._replace(theta=np.zeros(P, int)), "no finite numbers"),
     "norm": (lambda u, f: u._replace(theta=1e6 * u.theta), "moves θ by"),
-    "replay": (lambda u, f: f._replace(round=f.round), "it answers round 0"),
+    "replay": (lambda u, f: f._replace(round=f.round), "it answers another round"),
     "impersonation": (lambda u, f: u._replace(client="c1"), "calls itself 'c1'"),
-    "rows": (lambda u, f: u._replace(n_rows=-5), "-5 rows"),
-    "loss": (lambda u, f: u._replace(loss=np.nan), "a loss of nan"),
+    "rows": (lambda u, f: u._replace(n_rows=-5), "number of rows"),
+    "loss": (lambda u, f: u._replace(loss=np.nan), "the loss that it reports"),
+    "many rows": (lambda u, f: u._replace(n_rows=10**5000), "number of rows"),
+    "real rows": (lambda u, f: u._replace(n_rows=2.5), "number of rows"),
+    "loss above all": (lambda u, f: u._replace(loss=1e308), "the loss that it reports"),
+    "no loss": (lambda u, f: u._replace(loss="low"), "the loss that it reports"),
+    "largest": (lambda u, f: u._replace(theta=np.full(P, 1.7e308)), "moves θ by"),
+    "text": (lambda u, f: "update", "it sent str"),
+    "nothing": (lambda u, f: None, "it sent NoneType"),
     "leaves": (_leaves, "the hospital is closed"),
 }
 
@@ -293,6 +300,44 @@ def test_a_hostile_client_is_named_and_excluded_and_the_round_goes_on(attack):
             assert "c4" not in record.used
     if attack != "replay":
         assert state.theta.tobytes() == expected.theta.tobytes()
+
+
+@pytest.mark.parametrize("value", [1e155, 1e300, -1.7e308])
+@pytest.mark.parametrize("strategy", ["fedavg", "scaffold", "krum", "fedyogi"])
+def test_a_change_beyond_all_numbers_is_excluded_without_a_limit(value, strategy):
+    """Its norm, or that of the next model, would be no finite number, and end the run."""
+    clients, _ = quadratics()
+    clients["c4"] = _Hostile(clients["c4"], lambda u, f: u._replace(theta=np.full(P, value)))
+    rule = get_strategy(strategy, {})
+    config = FederationConfig(strategy=strategy)
+    state, record = run_round(first_state(rule, np.ones(P)), fleet(clients), rule, config)
+    assert "moves θ by" in record.excluded["c4"]
+    assert np.isfinite([record.change, record.loss]).all()
+    assert np.isfinite(state.theta).all()
+
+
+MEMORIES = [None, 7, {"step": object()}, {"step": np.array(["a"])}, {1: np.zeros(2)},
+            {"step": np.array([{}])}]  # fmt: skip
+
+
+@pytest.mark.parametrize("memory", MEMORIES, ids=str)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_memory_that_no_checkpoint_could_hold_excludes_its_client(memory, hidden):
+    class Forgetful:
+        def __init__(self, inner):
+            self._inner = inner
+
+        def train(self, task, given):
+            return self._inner.train(task, {})[0], memory
+
+    clients, _ = quadratics()
+    clients["c4"] = Forgetful(clients["c4"])
+    strategy = get_strategy("fedavg", {"weights": "uniform"})
+    config = FederationConfig(strategy_options={"weights": "uniform"}, secure_sum=hidden)
+    state, record = run_round(first_state(strategy, np.ones(P)), fleet(clients), strategy, config)
+    assert "it remembers" in record.excluded["c4"]
+    assert len(record.used) == 9
+    state.to_arrays()
 
 
 def test_a_sign_flip_passes_the_checks_and_not_the_robust_rules():

@@ -12,6 +12,7 @@ from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.hosts.member import HiddenUpdate, RoundMember
 from qstore_ray.federated.journal import Membership, RoundJournal
 from qstore_ray.federated.rows import ClientRows
+from qstore_ray.federated.secure_sum.member import OpenedShares, PublicKeys
 from qstore_ray.federated.server import first_state, run_round
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.federated.trainer import FederatedTrainer
@@ -137,6 +138,44 @@ def test_a_client_that_leaves_during_a_sum_is_named_and_the_rest_is_summed(messa
     assert ("c4" in record.excluded) != stayed
     without = {n: c for n, c in clients.items() if stayed or n != "c4"}
     expected, _ = run_round(first_state(strategy, np.ones(P)), fleet(without), strategy, config)
+    np.testing.assert_allclose(state.theta, expected.theta, atol=1e-11)
+
+
+MALFORMED = {
+    "keys": [None, (b"a", b"b"), PublicKeys(b"", b"x" * 32), PublicKeys("k" * 32, b"x" * 32)],
+    "shares": [None, {}, {1: b"x"}, dict.fromkeys(range(1, 11), b"x"), [b"x"] * 9],
+    "masked": [None, np.zeros(P + 1), np.zeros(P, np.uint64), np.zeros((P + 1, 1), np.uint64),
+               [0] * (P + 1), np.zeros(P + 1, np.int64)],
+    "unmask": [None, OpenedShares({}, {}), (b"", b""),
+               OpenedShares(dict.fromkeys(range(1, 11), b"short"), {}),
+               OpenedShares(dict.fromkeys(range(1, 10), b"x" * 66), {})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "place"), [(m, i) for m, each in MALFORMED.items() for i in range(len(each))]
+)
+def test_a_client_that_sends_a_malformed_message_of_a_sum_is_named_and_the_rest_is_summed(
+    message, place
+):
+    class Malformed(RoundMember):
+        def ask(self, asked, arguments):
+            answer = super().ask(asked, arguments)
+            return MALFORMED[message][place] if asked == message else answer
+
+    clients, _ = quadratics()
+    strategy = get_strategy("fedavg", {"weights": "uniform"})
+    members = {name: RoundMember(name, client) for name, client in clients.items()}
+    members["c4"] = Malformed("c4", clients["c4"])
+    hostile = fleet({})
+    hostile.add(members)
+    start = first_state(strategy, np.ones(P))
+    state, record = run_round(start, hostile, strategy, FederationConfig(**SECURE))
+    counts = message == "unmask"  # its input is in the sum
+    assert ("c4" in record.used) == counts
+    assert record.excluded.keys() == (set() if counts else {"c4"})
+    without = {name: each for name, each in clients.items() if counts or name != "c4"}
+    expected, _ = run_round(start, fleet(without), strategy, FederationConfig(**SECURE))
     np.testing.assert_allclose(state.theta, expected.theta, atol=1e-11)
 
 

@@ -5,6 +5,7 @@
     paired.py         the corrected test of paired folds
     kernels.py        concentration, and the geometric difference to classical kernels
     simulability.py   what makes the trained model easy to simulate
+    pauli_paths.py    its observables as sums of few Pauli strings
 
 Begin reading at `check.py`.
 """

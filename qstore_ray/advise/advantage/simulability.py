@@ -5,6 +5,7 @@
     bond         the largest Schmidt rank of a cut, at 1e-6: a matrix-product state of that bond
     cones        every observable sees at most 20 qubits: small circuits, for any n
     clifford     few gates are no Clifford gates: stabilisers
+    strings      few Pauli strings of its observables carry weight: see `pauli_paths.py`
     frequencies  a Fourier series of few frequencies: random Fourier features fit it
 
 Only a circuit that raises none of them is not known to be simulable.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from qstore_ray.advise.advantage.pauli_paths import MOST, pauli_paths
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.simulate.compile.frame import pauli_rotations
@@ -25,6 +27,7 @@ from qstore_ray.simulate.cones.cone import light_cones
 if TYPE_CHECKING:
     from qstore_ray.circuits.observable import Observable
     from qstore_ray.circuits.template import Template
+    from qstore_ray.simulate.compile.rotations import Rotation, Term
     from qstore_ray.types import ComplexArray
 
 RANK_CUT = 1e-6
@@ -35,6 +38,9 @@ _FEW_ROTATIONS = 30
 _SMALL_BOND = 64
 _EXACT = 30
 _STATES = 16
+_PATHS = 2
+_PATHS_ERROR = 0.01
+"""Rows whose observables are propagated, and the largest error that counts as simulated."""
 
 
 class CutFacts(NamedTuple):
@@ -52,6 +58,9 @@ class Simulability(NamedTuple):
         n_qubits: n. cuts: entropy in bits and Schmidt rank of each; empty of a wide circuit.
         cones: the width of each observable's light cone. weights: qubits that each one measures.
         rotations: gates with an angle. gates: all. frequencies: of the Fourier series, at most.
+        strings: the most that were left in Pauli propagation. strings_error: the largest error of
+            its expectations; None if too many were left, or if it was not tried: it is not for
+            wide circuits and amplitudes that are loaded.
         flags: why it is simulable, as words.
     """
 
@@ -62,6 +71,8 @@ class Simulability(NamedTuple):
     rotations: int
     gates: int
     frequencies: float
+    strings: int
+    strings_error: float | None
     flags: tuple[str, ...]
 
     @property
@@ -82,6 +93,7 @@ def simulability(
         cuts = tuple(cut_facts(states, q) for q in range(template.n_qubits - 1))
     rotations, terms = pauli_rotations(template, observables)
     cones = tuple(c.width for c in light_cones(rotations, terms, len(observables)))
+    strings, error = _propagated(template, observables, bindings, rotations, terms)
     angled = sum(bool(op.angles) or op.gate in {"t", "tdg"} for op in template.ops)
     facts = Simulability(
         n_qubits=template.n_qubits,
@@ -91,6 +103,8 @@ def simulability(
         rotations=angled,
         gates=len(template.ops),
         frequencies=frequencies(template),
+        strings=strings,
+        strings_error=error,
         flags=(),
     )
     return facts._replace(flags=_flags(facts))
@@ -124,6 +138,31 @@ def frequencies(template: Template) -> float:
     return found
 
 
+def _propagated(
+    template: Template,
+    observables: tuple[Observable, ...],
+    bindings: Bindings,
+    rotations: list[Rotation],
+    terms: list[Term],
+) -> tuple[int, float | None]:
+    """The strings of Pauli propagation on the first rows, and its error; (0, None) if not tried."""
+    if bindings.amplitudes is not None or template.n_qubits > _EXACT // 2:
+        return 0, None
+    rows = bindings.rows[:_PATHS]
+    params = bindings.params if bindings.params.ndim == 1 else bindings.params[:_PATHS]
+    exact = StatevectorBackend().evaluate(template, observables, Bindings(rows, params)).values
+    largest, error = 0, 0.0
+    own = np.broadcast_to(params, (len(rows), params.shape[-1]))
+    for row, shared, wanted in zip(rows, own, exact, strict=True):
+        slots = np.concatenate([row, shared])
+        found = pauli_paths(rotations, terms, slots, len(observables))
+        largest = max(largest, found.strings)
+        if found.values is None:
+            return largest, None
+        error = max(error, float(np.abs(found.values - wanted).max()))
+    return largest, error
+
+
 def _weight(observable: Observable) -> int:
     return max((term.x | term.z).bit_count() for term in observable.terms)
 
@@ -140,6 +179,8 @@ def _flags(facts: Simulability) -> tuple[str, ...]:
             flags.append(f"a matrix-product state of bond {bond} is enough")
     if max(facts.cones, default=0) <= WIDEST_CONE:
         flags.append(f"no observable sees more than {max(facts.cones, default=0)} qubits")
+    if facts.strings_error is not None and facts.strings_error <= _PATHS_ERROR:
+        flags.append(f"{facts.strings:,} Pauli strings are enough, of at most {MOST:,} followed")
     if facts.rotations <= _FEW_ROTATIONS:
         flags.append(f"only {facts.rotations} of {facts.gates} gates have an angle")
     if facts.frequencies <= FEW_FREQUENCIES:

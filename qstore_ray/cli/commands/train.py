@@ -160,11 +160,11 @@ def _run(config: JobConfig, *, existing: Existing, shown: bool) -> JobResult:
             config,
             existing=existing,
             display=display,
-            loaded=_say_columns if shown else None,
+            loaded=say_columns if shown else None,
         )
 
 
-def _say_columns(dataset: Dataset) -> None:
+def say_columns(dataset: Dataset) -> None:
     """What was taken for the label and the features, in one line."""
     from qstore_ray.data.inputs.signature import Signature
 

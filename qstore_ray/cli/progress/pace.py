@@ -16,11 +16,16 @@ class Fact(NamedTuple):
 
 
 class Pace:
-    """How far a run is, how fast, and how long it will still take."""
+    """How far a run is, how fast, and how long it will still take.
 
-    def __init__(self) -> None:
+    Args:
+        unit: what its records call an epoch: an epoch, or a round of a federation.
+    """
+
+    def __init__(self, unit: str = "epoch") -> None:
+        self.unit = unit
         self.epochs = self.epochs_done = 0
-        self.steps = self.steps_done = 0
+        self.steps, self.steps_done = 0, 0.0
         self.seconds = 0.0
         self.rate: float | None = None
         self._first_step = self._samples = 0
@@ -43,15 +48,19 @@ class Pace:
         """Take in an epoch record; the rate is that of the last epoch, validation included."""
         self.epochs_done = int(record["epoch"]) + 1
         self.steps_done = int(record["step"])
-        seconds, samples = float(record["seconds"]), int(record["samples"])
-        if seconds > self.seconds:
+        seconds, samples = float(record["seconds"]), int(record.get("samples", 0))
+        if seconds > self.seconds and "samples" in record:
             self.rate = (samples - self._samples) / (seconds - self.seconds)
         self.seconds, self._samples = seconds, samples
+
+    def within(self, share: float) -> None:
+        """So much of the epoch under way is done."""
+        self.steps_done = max(self.steps_done, self.epochs_done + share)
 
     def remaining(self) -> float | None:
         """Seconds still to go at the mean pace of this attempt; None before its first epoch."""
         done = self.steps_done - self._first_step
-        if self.rate is None or done <= 0:
+        if not self.seconds or done <= 0:
             return None
         return self.seconds * (self.steps - self.steps_done) / done
 

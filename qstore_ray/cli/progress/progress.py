@@ -27,6 +27,7 @@ class ProgressBar:
     """Shows one run from its records. Fed by the follower's thread.
 
     Args:
+        unit: what an epoch is called: "round" for a federation.
         stream: where to write; stderr if left out.
         quiet: show nothing.
         clock: seconds that only grow.
@@ -41,12 +42,13 @@ class ProgressBar:
         stream: TextIO | None = None,
         *,
         quiet: bool = False,
+        unit: str = "epoch",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._quiet = quiet
         self._clock = clock
-        self._pace = Pace()
+        self._pace = Pace(unit)
         self._view: View | None = None
 
     def start(self, record: StartRecord) -> None:
@@ -57,13 +59,19 @@ class ProgressBar:
         if self._view is None:
             stream = self._stream or sys.stderr
             self._view = Bar(stream) if is_terminal(stream) else Lines(stream, self._clock)
-        self._view.start(self._pace, _opening(record))
+        self._view.start(self._pace, _opening(record, self._pace.unit))
 
     def step(self, record: StepRecord) -> None:
         """A step was done; a line is too much for that, the bar moves."""
         self._pace.step(record)
         if self._view is not None:
             self._view.step(self._pace, [Fact(1, f"loss {decimal(record['loss'])}")])
+
+    def within(self, share: float) -> None:
+        """So much of the epoch under way is done."""
+        self._pace.within(share)
+        if self._view is not None:
+            self._view.step(self._pace, [])
 
     def epoch(self, record: Record) -> None:
         """An epoch was done."""
@@ -76,7 +84,7 @@ class ProgressBar:
         if self._view is not None:
             ending = _ENDINGS.get(record["status"], str(record["status"]))
             seconds = float(record.get("seconds", self._pace.seconds))
-            epochs = f"{self._pace.epochs_done} of {count(self._pace.epochs, 'epoch')}"
+            epochs = f"{self._pace.epochs_done} of {count(self._pace.epochs, self._pace.unit)}"
             why = f": {record['reason']}" if record.get("reason") else ""
             self._view.end(f"{ending} after {epochs} in {duration(seconds)}{why}")
 
@@ -126,16 +134,19 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
-def _opening(record: StartRecord) -> str:
-    facts = [f"training {count(int(record['epochs']), 'epoch')}"]
+def _opening(record: StartRecord, unit: str) -> str:
+    facts = [f"training {count(int(record['epochs']), unit)}"]
     if "rows" in record:
         facts.append(f"of {count(int(record['rows']), 'row')}")
     if "parameters" in record:
         facts.append(f"with {count(int(record['parameters']), 'parameter')}")
     if record.get("workers"):
         facts.append(f"on {count(int(record['workers']), 'worker')}")
+    if "clients" in record:
+        facts.append(f"of {count(int(record['clients']), 'client')}")
     step = int(record.get("resumed_from_step", 0))
-    return " ".join(facts) + (f", continuing after step {step:,}" if step else "")
+    after = "step" if unit == "epoch" else unit
+    return " ".join(facts) + (f", continuing after {after} {step:,}" if step else "")
 
 
 def _scores(record: Record) -> list[Fact]:
@@ -145,7 +156,8 @@ def _scores(record: Record) -> list[Fact]:
         names["val_accuracy"] = (2, "val accuracy")
     else:
         names["train_accuracy"] = (2, "accuracy")
-    return [
+    clients = [Fact(2, count(int(record["clients"]), "client"))] if "clients" in record else []
+    return clients + [
         Fact(rank, f"{label} {decimal(record[name])}")
         for name, (rank, label) in names.items()
         if name in record

@@ -55,7 +55,7 @@ class Lines:
     def epoch(self, pace: Pace, scores: list[Fact]) -> None:
         """Show an epoch."""
         width = len(str(pace.epochs))
-        place = f"epoch {pace.epochs_done:>{width}}/{pace.epochs}"
+        place = f"{pace.unit} {pace.epochs_done:>{width}}/{pace.epochs}"
         self._held = "  ".join([place, *(fact.text for fact in scores + pace.facts())])
         if self._clock() >= self._next:
             self._release()
@@ -124,7 +124,7 @@ class Bar:
     def _update(self, pace: Pace, scores: list[Fact]) -> None:
         assert self._progress is not None, "started"
         assert self._task is not None, "started"
-        place = f"epoch {min(pace.epochs_done + 1, pace.epochs)}/{pace.epochs}"
+        place = f"{pace.unit} {min(pace.epochs_done + 1, pace.epochs)}/{pace.epochs}"
         room = self._progress.console.width - len(place) - _SHORTEST_BAR - 2
         facts = fitting(scores + pace.facts(), room)
         self._progress.update(

@@ -154,6 +154,12 @@ def variants_text(found: Sequence[JobVariant]) -> str:
         for each in found
     ]
     header = ["", "variant", "score", "seconds", "2-qubit gates", "depth", "circuits", "shots"]
+    tolerant = [each.fault_tolerant for each in found]
+    if any(tolerant):
+        header += ["T states", "physical qubits", "time of one"]
+        for row, cost in zip(rows, tolerant, strict=True):
+            assert cost is not None, "estimated for all or for none"
+            row += [f"{cost.t_states:,}", f"{cost.physical_qubits:,}", f"{cost.seconds:.2g} s"]
     outside = next((each.prediction.outside for each in found if each.accuracy is None), ())
     text = table(header, rows)
     return f"{text}\n\nNo score: {'; '.join(outside)}." if outside else text
@@ -161,7 +167,7 @@ def variants_text(found: Sequence[JobVariant]) -> str:
 
 def variant_dict(each: JobVariant) -> Table:
     """A variant, JSON-ready."""
-    accuracy = each.prediction.accuracy
+    accuracy, tolerant = each.prediction.accuracy, each.fault_tolerant
     return {
         "changes": dict(each.changes),
         "on_frontier": each.on_frontier,
@@ -172,4 +178,7 @@ def variant_dict(each: JobVariant) -> Table:
         "depth": each.depth,
         "circuits": each.prediction.circuits,
         "shots": each.prediction.shots,
+        "fault_tolerant": None
+        if tolerant is None
+        else {**tolerant._asdict(), "logical": tolerant.logical._asdict()},
     }

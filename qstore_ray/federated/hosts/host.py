@@ -5,6 +5,7 @@ The same object lives in the server's process or in an actor, and answers the sa
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -47,12 +48,17 @@ class ClientHost:
         name: its id.
         given: its rows, or where they are.
         backend: where its circuits run; several clients of a process may share one.
+        stop: when set, its training ends before the next step.
     """
 
     def __init__(
-        self, name: str, given: ClientRows | ClientSite, backend: Backend | None = None
+        self,
+        name: str,
+        given: ClientRows | ClientSite,
+        backend: Backend | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
-        self._name, self._given, self._backend = name, given, backend
+        self._name, self._given, self._backend, self._stop = name, given, backend, stop
         self._dataset: Dataset | None = None
         self._rows: ClientRows | None = None
         self._secret: bytes | None = None
@@ -111,7 +117,7 @@ class ClientHost:
         rows = self._loaded()
         backend = self._backend or setup.trainer.open_backend()
         self._client = LocalClient(
-            self._name, setup.model, setup.trainer, setup.federation, rows, backend
+            self._name, setup.model, setup.trainer, setup.federation, rows, backend, self._stop
         )
         if self._secret is not None:
             self._client.take_secret(self._secret)

@@ -18,7 +18,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayT
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.errors import QStoreError, ResourceError, WorkerError, last_line
-from qstore_ray.federated.fleet import Answer, ClientFault, answer_of, late_fault
+from qstore_ray.federated.fleet import Answer, ClientFault, RoundWatch, answer_of, late_fault
 from qstore_ray.federated.hosts.host import OPEN, TAKE_SECRET, ClientHost
 from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.hosts.sites import ClientSite
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SHARE: Final = 1e-3
 """Of a resource that only says where an actor may be."""
 _SETUP: Final = (OPEN, TAKE_SECRET)
-_POLL_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.2
 
 
 class ClientActor:
@@ -61,6 +61,7 @@ class RayFleet:
         clients: their rows, which are sent to their actor, or where their actor finds them.
         num_workers: how many actors hold those without a place; each place has its own.
         cluster: CPUs of an actor, how often actors may die, how long they may take to start.
+        watch: stops a round.
 
     Raises:
         ResourceError: no node has the place that a client names.
@@ -68,9 +69,13 @@ class RayFleet:
     """
 
     def __init__(
-        self, clients: Mapping[str, AnyClient], num_workers: int, cluster: ClusterConfig
+        self,
+        clients: Mapping[str, AnyClient],
+        num_workers: int,
+        cluster: ClusterConfig,
+        watch: RoundWatch | None = None,
     ) -> None:
-        self._cluster = cluster
+        self._cluster, self._watch = cluster, watch or RoundWatch()
         self._workers = num_workers
         self._actors: list[_Started] = []
         self._of: dict[str, _Started] = {}
@@ -137,7 +142,7 @@ class RayFleet:
                 sent = map(shared.sent, arguments[client])
                 call = self._of[client].handle.ask.remote(client, message, *sent)
                 calls[call] = client
-        late = self._collect(calls, answers, seconds)
+        late = self._collect(message, calls, answers, seconds)
         for call in late:
             ray.cancel(call)  # where it has not begun
             answers[calls[call]] = late_fault(seconds or 0.0)
@@ -152,18 +157,28 @@ class RayFleet:
         self._actors, self._of = [], {}
 
     def _collect(
-        self, calls: Mapping[Any, str], answers: dict[str, Any], seconds: float | None
+        self,
+        message: str,
+        calls: Mapping[Any, str],
+        answers: dict[str, Any],
+        seconds: float | None,
     ) -> list[Any]:
-        """Take the answers as they come; the calls that missed the deadline."""
+        """Take the answers as they come; the calls that missed the deadline.
+
+        Raises:
+            KeyboardInterrupt: the run is to stop.
+        """
         ends = None if seconds is None else time.monotonic() + seconds
         waiting = list(calls)
         while waiting:
+            self._watch.check(message, len(calls) - len(waiting), len(calls))
             left = _POLL_SECONDS if ends is None else max(0.0, ends - time.monotonic())
             ready, waiting = ray.wait(waiting, timeout=min(left, _POLL_SECONDS))
             for call in ready:
                 answers[calls[call]] = self._answer(call, calls[call])
             if ends is not None and not ready and time.monotonic() >= ends:
                 return waiting
+        self._watch.check(message, len(calls), len(calls))
         return []
 
     def _answer(self, call: Any, client: str) -> Any:

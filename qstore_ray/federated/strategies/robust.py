@@ -59,8 +59,8 @@ def _check_enough(n_updates: int, needed: int, faulty: int, rule: str) -> None:
         raise ConfigError(
             f"with {faulty} faulty clients this rule needs {needed} updates in a round ({rule})",
             field="strategy_options.faulty",
-            value=n_updates,
-            fix=f"Let {needed} clients take part in each round, or lower faulty.",
+            value=faulty,
+            fix=f"Let {needed} clients take part in each round, not {n_updates}, or lower faulty.",
         )
 
 

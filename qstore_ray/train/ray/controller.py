@@ -35,12 +35,17 @@ from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupFailedError,
     WorkerGroupStartupTimeoutError,
 )
+from ray.train.v2._internal.execution.context import get_train_context
 from ray.train.v2._internal.execution.controller.controller import (
     TrainController,
     TrainControllerLoopIterationResult,
 )
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
-from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupState
+from ray.train.v2._internal.execution.worker_group import (
+    RayTrainWorker,
+    WorkerGroup,
+    WorkerGroupState,
+)
 from ray.train.v2._internal.execution.worker_group.state import (
     WorkerGroupStateBuilder,
     _shutdown_workers,
@@ -60,10 +65,14 @@ if TYPE_CHECKING:
 _CAUSE_SECONDS = 2.0
 """The workers that a dead one leaves behind fail at once; Ray notices the death a little later."""
 
-POLL_SECONDS = (0.1, 0.5)
-"""Between two looks at the workers, at first and at last: one takes about 5 ms of the machine."""
-_POLL_SHARE = 0.02
-"""Of the time that has passed, what may pass until the end of the workers is noticed."""
+_LOOK_SECONDS = 1.0
+"""The longest that a worker waits with its answer whether it still trains."""
+_SHARE_OF_TIMEOUT = 0.25
+_LATE_SECONDS = 0.25
+"""How much later than that the driver looks at the answers that it has."""
+
+_PAUSE_SECONDS = 0.1
+"""Between two looks at workers of which some have ended already."""
 
 _NO_BARRIER: Any = None
 
@@ -108,8 +117,39 @@ class _State(WorkerGroupState):
         self.placement_group_handle.shutdown()
 
 
+class _WaitingRayTrainWorker(RayTrainWorker):
+    """A worker that answers whether it still trains when it no longer does, or after some seconds.
+
+    So its end is known at once, and until then nobody asks. In between its main thread waits in the
+    answer: in an actor that has nothing to do, Ray lets it look for signals 100 times a second, and
+    each time it takes the interpreter from the thread that trains.
+    """
+
+    def poll_status(self, seconds: float = 0.0) -> Any:
+        """As Ray's, after the end of the training, or after so many seconds."""
+        runner = get_train_context().execution_context.training_thread_runner
+        if runner._thread is not None:  # noqa: SLF001
+            runner._thread.join(seconds)  # noqa: SLF001
+        return super().poll_status()
+
+
 class _WorkersOnly(WorkerGroup):
     """Workers, which may be processes that have been started already."""
+
+    _worker_cls = _WaitingRayTrainWorker
+
+    @property
+    def look_seconds(self) -> float:
+        """How long a worker waits with its answer: less than what makes it count as hung."""
+        return min(_LOOK_SECONDS, _SHARE_OF_TIMEOUT * self._worker_health_check_timeout_s)
+
+    def _get_poll_tasks(self) -> list[Any]:
+        """As Ray's, of workers that wait."""
+        going, seconds = self._world_rank_to_ongoing_poll, self.look_seconds
+        return [
+            going[rank].task if rank in going else each.actor.poll_status.remote(seconds)
+            for rank, each in enumerate(self.get_workers())
+        ]
 
     def _start_impl(self, worker_group_state_builder: WorkerGroupStateBuilder) -> None:
         """As Ray's, step by step, without its barrier."""
@@ -167,21 +207,23 @@ class _WorkersOnly(WorkerGroup):
 
 class _DriverController(TrainController):
     worker_group_cls = _WorkersOnly
-    _polls_since: float | None = None
+    _worker_group: _WorkersOnly
 
     async def _poll_workers(self) -> WorkerGroupPollStatus:
-        """As Ray's, once it is known which worker's end the others complain of."""
-        if self._polls_since is None:
-            self._polls_since = time.monotonic()
-        self._health_check_interval_s = pause_after(time.monotonic() - self._polls_since)
-        status = await super()._poll_workers()
+        """As Ray's without its pauses, once it is known which end the other workers complain of."""
+        status = self._answers()
         deadline = time.monotonic() + _CAUSE_SECONDS
         while status.errors and all(map(is_disconnected, status.errors.values())):
             if time.monotonic() > deadline:
                 break
-            self._health_check_interval_s = POLL_SECONDS[0]
-            status = await super()._poll_workers()
+            await asyncio.sleep(_PAUSE_SECONDS)
+            status = self._answers()
         return status
+
+    def _answers(self) -> WorkerGroupPollStatus:
+        """What the workers say, all of them as soon as the last one has answered."""
+        group = self._worker_group
+        return group.poll_status(timeout=group.look_seconds + _LATE_SECONDS)
 
     def _make_and_handle_scaling_decision_for_non_running_worker_group(
         self, controller_state: TrainControllerState
@@ -192,12 +234,6 @@ class _DriverController(TrainController):
         return super()._make_and_handle_scaling_decision_for_non_running_worker_group(
             controller_state
         )
-
-
-def pause_after(seconds: float) -> float:
-    """Seconds until the next look at workers that have run so long, and that need the CPUs."""
-    least, most = POLL_SECONDS
-    return min(max(_POLL_SHARE * seconds, least), most)
 
 
 @contextmanager

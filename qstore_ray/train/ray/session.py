@@ -33,6 +33,7 @@ from qstore_ray.train.ray.join import forget_token, joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
     leave_ray,
     no_error_prints,
+    no_monitors,
     outliving,
     own_process_groups,
     same_sigterm_handler,
@@ -100,12 +101,13 @@ def _address(config: ClusterConfig) -> str:
 
 @contextmanager
 def ray_session(
-    config: ClusterConfig, num_workers: int, *, dashboard: bool = False
+    config: ClusterConfig, num_workers: int, *, dashboard: bool = False, field: str = "trainer"
 ) -> Iterator[None]:
     """An initialised Ray with room for the workers, for the time of the block.
 
     Args:
         dashboard: start one if a Ray of our own is started.
+        field: the table of the configuration that says how many workers, for errors.
 
     Raises:
         ResourceError: the workers need more CPUs or GPUs than the cluster has.
@@ -113,14 +115,14 @@ def ray_session(
     """
     needed = num_workers * config.cpus_per_worker
     if uses_own_ray(config):
-        _check_cpus(needed, available_cpus(), num_workers, config)
+        _check_cpus(needed, available_cpus(), num_workers, config, field)
         with _own_ray(config, dashboard):
             _check_gpus(num_workers, config)
             yield
         return
     with _joined(config):
         present = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
-        _check_cpus(needed, present, num_workers, config)
+        _check_cpus(needed, present, num_workers, config, field)
         _check_gpus(num_workers, config)
         yield
 
@@ -141,12 +143,14 @@ def set_implicit_start(allowed: bool) -> bool:
     return before
 
 
-def _check_cpus(needed: float, present: float, num_workers: int, config: ClusterConfig) -> None:
+def _check_cpus(
+    needed: float, present: float, num_workers: int, config: ClusterConfig, field: str
+) -> None:
     if needed > present:
         raise ResourceError(
             f"{num_workers} workers of {config.cpus_per_worker:g} CPUs need {needed:g} CPUs, there "
             f"are {present:g}",
-            field="trainer.num_workers",
+            field=f"{field}.num_workers",
             value=num_workers,
             fix=f"Take at most {int(present // config.cpus_per_worker)} workers, or set "
             f"cluster.cpus_per_worker to {present / num_workers:g} or less.",
@@ -180,7 +184,13 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
 
 def _start(config: ClusterConfig, dashboard: bool) -> None:
     try:
-        with own_process_groups(), no_error_prints(), same_sigterm_handler(), outliving():
+        with (
+            own_process_groups(),
+            no_monitors(),
+            no_error_prints(),
+            same_sigterm_handler(),
+            outliving(),
+        ):
             ray.init(
                 "local",
                 num_cpus=available_cpus(),

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import ray
 from ray._private import ray_constants, services, worker
+from ray._private.node import Node
 from ray._raylet import Config  # type: ignore[attr-defined]  # of a compiled module
 
 from qstore_ray.environment import environment
@@ -44,6 +45,21 @@ def own_process_groups() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = usual  # type: ignore[misc]
+
+
+@contextmanager
+def no_monitors() -> Iterator[None]:
+    """Ray's processes are started without two that a training has no use for.
+
+    One copies the prints of workers to the driver, which does not show them, and reads the folder
+    of logs twice a second; the other one asks ten times a minute whether to start a node.
+    """
+    usual = Node.start_log_monitor, Node.start_monitor
+    Node.start_log_monitor = Node.start_monitor = lambda _: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Node.start_log_monitor, Node.start_monitor = usual  # type: ignore[method-assign]
 
 
 @contextmanager

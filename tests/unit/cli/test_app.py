@@ -41,12 +41,14 @@ qstore doctor JOB.toml --set --gpu --json
 qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
-qstore federate JOB.toml --set --workers --resume --fresh --json
+qstore federate JOB.toml --set --workers --resume --fresh --json --quiet
 qstore hardware
 qstore hardware cancel FOLDER [TAG]... --account --token-file --json
 qstore hardware jobs FOLDER --json
 qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
+qstore health JOB.toml --set --storage --deadline --watch --every --seconds --webhook \
+--secret-file --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json

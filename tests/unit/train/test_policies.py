@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -288,26 +289,25 @@ def test_a_worker_that_is_left_behind_says_so_without_a_backtrace():
     assert "worker 0: it lost the connection to another worker" in error.message
 
 
-def test_the_cause_is_awaited_when_only_workers_that_are_left_behind_have_failed(monkeypatch):
+def _of(answer: Callable[[], object]) -> _DriverController:
+    """A controller of workers that answer so."""
+    made = object.__new__(_DriverController)
+    made._worker_group = SimpleNamespace(look_seconds=1.0, poll_status=lambda timeout: answer())
+    return made
+
+
+def test_the_cause_is_awaited_when_only_workers_that_are_left_behind_have_failed():
     """Ray notices a death later than the other workers do."""
     errors = [{0: LEFT_BEHIND}, {0: LEFT_BEHIND}, {0: LEFT_BEHIND, 1: _asked(MEMORY)}]
     answers = iter([SimpleNamespace(errors=each) for each in errors])
 
-    async def poll(self: object) -> object:
-        return next(answers)
-
-    monkeypatch.setattr(TrainController, "_poll_workers", poll)
-    found = asyncio.run(object.__new__(_DriverController)._poll_workers())
+    found = asyncio.run(_of(lambda: next(answers))._poll_workers())
     assert cause_of(found.errors) == "memory"
 
 
 def test_a_group_that_only_lost_connections_is_not_waited_for_without_end(monkeypatch):
-    async def poll(self: object) -> object:
-        return SimpleNamespace(errors={0: LEFT_BEHIND})
-
-    monkeypatch.setattr(TrainController, "_poll_workers", poll)
     monkeypatch.setattr(controller, "_CAUSE_SECONDS", 0.0)
-    found = asyncio.run(object.__new__(_DriverController)._poll_workers())
+    found = asyncio.run(_of(lambda: SimpleNamespace(errors={0: LEFT_BEHIND}))._poll_workers())
     assert cause_of(found.errors) == "failure"
 
 
@@ -323,8 +323,3 @@ def test_a_failed_group_is_shut_down_before_the_room_is_counted(monkeypatch):
         found._worker_group = group
         getattr(found, name)(None)
     assert asked == ["next", "shut down", "next"]
-
-
-def test_the_workers_are_looked_at_rarely_in_a_long_run():
-    pauses = [controller.pause_after(seconds) for seconds in (0.0, 4.0, 10.0, 20.0, 1e6)]
-    assert pauses == pytest.approx([0.1, 0.1, 0.2, 0.4, 0.5])

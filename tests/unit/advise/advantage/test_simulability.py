@@ -88,3 +88,19 @@ def test_angles_are_what_is_no_clifford_gate():
     bindings = Bindings(np.zeros((1, 0)), np.zeros(1))
     found = simulability(Template(2, ops, n_params=1), z_observables(2), bindings)
     assert (found.rotations, found.gates, found.clifford_share) == (2, 4, 0.5)
+
+
+def test_few_pauli_strings_are_a_flag_and_many_are_none():
+    easy = facts(built(encoding="angle", layers=1))
+    assert easy.strings_error is not None
+    assert any("Pauli strings" in flag for flag in easy.flags)
+    deep = facts(
+        built(encoding="zz", ansatz="strongly_entangling", n_qubits=8, n_features=8, layers=6)
+    )
+    assert deep.strings_error is None
+    assert not any("Pauli strings" in flag for flag in deep.flags)
+
+
+def test_loaded_amplitudes_are_not_propagated():
+    found = facts(built(encoding="amplitude", n_features=16))
+    assert (found.strings, found.strings_error) == (0, None)

@@ -1,0 +1,93 @@
+"""A loss that suddenly is much higher than it was."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from qstore_ray.ops.alerts import Severity
+from qstore_ray.ops.rules.base import Latch, RuleEvent, Sample
+from qstore_ray.ops.rules.robust import median, spread
+
+
+class JumpState(NamedTuple):
+    """The last values that were in order, and the highest level so far.
+
+    Attributes:
+        values: at most a window of them. top: the highest median of a window.
+    """
+
+    values: tuple[float, ...] = ()
+    top: float = -math.inf
+    latch: Latch = Latch()
+
+
+@dataclass(frozen=True)
+class LossJump:
+    """Opens if several values in a row lie above m + max(k σ, r · max(|m|, fall)).
+
+    m is the median of the values right before them and σ the noise: the larger of 1.4826 times
+    their median absolute deviation from m (Hampel 1974; Leys et al. 2013) and the same of the
+    differences of neighbours in the window over √2, which the trend of a falling loss does not
+    enter. The rule is one-sided: a loss may fall as fast as it can. The second bound, a share of
+    the level and of the fall so far, keeps a loss at rest from alerting at rounding errors.
+
+    Args:
+        name: of the alerts. metric: name of the values.
+        window: values whose differences are taken. recent: values that m is of.
+        least: values before it judges.
+        sigmas: k, to open; `closing_sigmas` to close. share: r.
+        opens_after, closes_after: values in a row.
+    """
+
+    name: str = "jump"
+    metric: str = "loss"
+    window: int = 50
+    recent: int = 15
+    least: int = 20
+    sigmas: float = 6.0
+    closing_sigmas: float = 3.0
+    share: float = 0.1
+    opens_after: int = 3
+    closes_after: int = 5
+    severity: Severity = "warning"
+
+    def init(self) -> JumpState:
+        """No values."""
+        return JumpState()
+
+    def update(self, state: JumpState, sample: Sample) -> tuple[JumpState, RuleEvent | None]:
+        """See `Rule`."""
+        value = sample.values.get(self.metric)
+        if sample.kind not in {"step", "epoch"} or value is None or not math.isfinite(value):
+            return state, None
+        if len(state.values) < self.least:
+            return state._replace(values=(*state.values, value)), None
+        level = median(state.values[-self.recent :])
+        top = max(state.top, level)
+        if value <= level and not state.latch.is_open:  # in order at any noise
+            kept = (*state.values, value)[-self.window :]
+            return JumpState(kept, top), None
+        noise, least = self._noise(state.values, level), self.share * max(abs(level), top - level)
+        threshold = level + max(self.sigmas * noise, least)
+        lower = level + max(self.closing_sigmas * noise, least / 2)
+        latch, change = state.latch.after(
+            bad=value > threshold,
+            good=value <= lower,
+            opens_after=self.opens_after,
+            closes_after=self.closes_after,
+        )
+        # What is out of order is not what the next value is compared with.
+        kept = state.values if value > lower else (*state.values, value)[-self.window :]
+        state = JumpState(kept, top, latch)
+        if change != "opens":
+            return state, RuleEvent(False) if change else None
+        message = f"{self.metric} jumped to {value:.4g} from {level:.4g}"
+        fix = "Lower trainer.learning_rate, clip the gradient, or look at the data."
+        return state, RuleEvent(True, value, threshold, message, fix)
+
+    def _noise(self, values: tuple[float, ...], level: float) -> float:
+        steps = [later - value for value, later in pairwise(values)]
+        return max(spread(values[-self.recent :], level), spread(steps, 0.0) / math.sqrt(2.0))
