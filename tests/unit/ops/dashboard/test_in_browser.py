@@ -204,7 +204,7 @@ def test_everything_can_be_reached_and_used_by_keyboard(
     for _ in range(40):
         tab.key("Tab")
         seen.append(tab.eval(focused))
-    order = ["skip", "qstore", "Runs", "Searches", "Cluster", "Hardware", "theme"]
+    order = ["skip", "qstore", "Runs", "Alerts", "Searches", "Cluster", "Hardware", "theme"]
     assert seen[: len(order)] == order
     assert {"filter", "sort-name", "sort-status", "Table of runs"} <= set(seen)
     assert tab.eval("getComputedStyle(document.activeElement).outlineStyle") != "none"
@@ -240,7 +240,9 @@ def test_a_screen_reader_finds_landmarks_names_and_tables(
     found = names_by_role(tab)
     assert {"banner", "main", "navigation"} <= set(found)
     assert "Sections" in found["navigation"]
-    assert {"All runs", "Searches", "Cluster", "Hardware jobs and budget"} <= set(found["region"])
+    assert {"Alerts", "All runs", "Searches", "Cluster", "Hardware jobs and budget"} <= set(
+        found["region"]
+    )
     assert {"name", "status", "epochs", "validation", "test"} <= set(found["columnheader"])
     assert "run-0" in found["rowheader"]
     assert found["searchbox"] == ["Filter"]
