@@ -7,7 +7,7 @@
     board.py       what every reader of the page is shown, kept up to date while there is one
     live.py        server-sent events: the board, and new epochs of the runs that are looked at
     run_facts.py   everything about one run, and its files
-    panels/        searches, the cluster, hardware
+    panels/        alerts, searches, the cluster, hardware
     page/          HTML, CSS and JavaScript, as they are served; no build step
 
 It reads only. Nothing is looked at while no page is open.

@@ -31,7 +31,6 @@ ENTER: Final = "/enter"
 SESSION: Final = "/session"
 PAGE: Final = "/page/"
 """Where the files of the page are, which hold nothing of anybody and need no token."""
-_OPEN: Final = (ENTER, SESSION, PAGE)
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -85,8 +84,9 @@ class AccessGate:
         if not is_loopback(_host(headers.get("host", ""))):
             return PlainTextResponse("This page is for its own machine alone.\n", 400)
         if path == SESSION and scope["method"] == "POST":
-            return self._opened() if self._has_token(headers) else _denied("/api")
-        if path.startswith(_OPEN) or self._has_token(headers) or self._has_session(headers):
+            return self._opened() if self._has_token(headers) else _denied(path)
+        is_open = path == ENTER or path.startswith(PAGE)
+        if is_open or self._has_token(headers) or self._has_session(headers):
             return None
         return _denied(path)
 

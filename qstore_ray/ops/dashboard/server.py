@@ -7,7 +7,7 @@
     GET  /api/runs        the runs
     GET  /api/run?id=     one run; /api/file?id=&name= its figures and its report
     GET  /api/compare?id=&id=…
-    GET  /api/panel?name= searches, cluster, hardware; /api/search?id= one search with its trials
+    GET  /api/panel?name= alerts, searches, cluster, hardware; /api/search?id= a search's trials
     GET  /api/events?id=… what changes, and the curves of these runs, as server-sent events
 
 It listens on this machine alone and reads only.
@@ -39,6 +39,7 @@ from qstore_ray.ops.dashboard.answers import JsonAnswer
 from qstore_ray.ops.dashboard.board import Board
 from qstore_ray.ops.dashboard.listing import RunListing
 from qstore_ray.ops.dashboard.live import events
+from qstore_ray.ops.dashboard.panels.alerts import AlertPanel
 from qstore_ray.ops.dashboard.panels.cluster import cluster_panel
 from qstore_ray.ops.dashboard.panels.hardware import HardwarePanel
 from qstore_ray.ops.dashboard.panels.searches import SearchPanel
@@ -125,7 +126,14 @@ def create_app(
         ConfigError: an address of an object store that is none.
     """
     runs = RunListing(storage)
-    routes = _Routes(runs, SearchPanel(storage), is_ending)
+    searches = SearchPanel(storage)
+    panels: dict[str, Callable[[], Any]] = {
+        "alerts": AlertPanel(storage),
+        "cluster": cluster_panel,
+        "hardware": HardwarePanel(runs.folder),
+        "searches": searches,
+    }
+    routes = _Routes(Board(runs, panels), searches, is_ending)
     app = FastAPI(title="qstore_ray dashboard", openapi_url=None, docs_url=None, redoc_url=None)
     guard(app, _Locked(token))
     app.add_middleware(AccessGate, token=token, port=port)
@@ -156,17 +164,9 @@ class _Locked:
 
 
 class _Routes:
-    def __init__(
-        self, runs: RunListing, searches: SearchPanel, is_ending: Callable[[], bool]
-    ) -> None:
-        self._runs, self._searches, self._is_ending = runs, searches, is_ending
-        hardware = HardwarePanel(runs.folder)
-        panels: dict[str, Callable[[], Any]] = {
-            "cluster": cluster_panel,
-            "hardware": hardware,
-            "searches": searches,
-        }
-        self._board = Board(runs, panels)
+    def __init__(self, board: Board, searches: SearchPanel, is_ending: Callable[[], bool]) -> None:
+        self._board, self._searches, self._is_ending = board, searches, is_ending
+        self._runs = board.runs
         self._reading = asyncio.Semaphore(4)
 
     async def index(self) -> Response:

@@ -74,7 +74,8 @@ qstore tune run JOB.toml --set --trials --seed --concurrency --name --storage --
 --local --json --quiet
 qstore tune show NAME --storage --storage-url --json
 qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
-"""
+qstore usage --storage --days --count --json
+"""  # noqa: E501
 
 HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "rich")
 

@@ -5,7 +5,7 @@ import { compare, overview, run, search } from "./views.js";
 
 const store = { runs: new Map(), panels: new Map(), curves: new Map() };
 const main = document.getElementById("main"), connection = document.getElementById("connection");
-const SECTIONS = ["runs", "searches", "cluster", "hardware"];
+const SECTIONS = ["runs", "alerts", "searches", "cluster", "hardware"];
 let view = null, source = null, followed = null, waiting = nothing(), drawing = false, routes = 0;
 
 function nothing() {

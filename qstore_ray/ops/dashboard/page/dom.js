@@ -72,15 +72,15 @@ export function facts(pairs) {
 
 /** A table with a caption that screen readers read, in a box that scrolls by itself. */
 export function table(caption, head, rows) {
+  const right = head.map((_, at) => rows.some((row) => typeof row[at] === "number"));
   const cells = (row) => row.map((cell, at) => {
-    const numeric = typeof cell === "number";
-    const content = numeric ? number(cell) : cell ?? "–";
-    return at === 0 ? h("th", { scope: "row" }, content) : h("td", { class: numeric && "n" }, content);
+    const content = typeof cell === "number" ? number(cell) : cell ?? "–";
+    return at === 0 ? h("th", { scope: "row" }, content) : h("td", { class: right[at] && "n" }, content);
   });
   return h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
     h("table", {},
       h("caption", { class: "hidden" }, caption),
-      h("thead", {}, h("tr", {}, head.map((name, at) => h("th", { scope: "col", class: rows.length && typeof rows[0][at] === "number" && "n" }, name)))),
+      h("thead", {}, h("tr", {}, head.map((name, at) => h("th", { scope: "col", class: right[at] && "n" }, name)))),
       h("tbody", {}, rows.map((row) => h("tr", {}, cells(row))))));
 }
 

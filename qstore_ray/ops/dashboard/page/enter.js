@@ -1,6 +1,7 @@
 // The token is behind the # of the address, which no browser sends: it is handed over here.
 "use strict";
-(async () => {
+
+async function enter() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   const why = document.getElementById("why");
   history.replaceState(null, "", "/enter"); // neither the history nor a bookmark keeps it
@@ -13,4 +14,7 @@
   } catch {
     why.textContent = "The dashboard does not answer any more.";
   }
-})();
+}
+
+addEventListener("hashchange", enter); // the right address after a wrong one, in the same tab
+enter();

@@ -1,12 +1,23 @@
-// What stands beside the runs: searches, the cluster, jobs on paid hardware.
+// What stands beside the runs: alerts, searches, the cluster, jobs on paid hardware.
 
-import { badge, duration, h, moment, number, problem, table } from "./dom.js";
+import { badge, duration, h, moment, number, problem, runLink, table } from "./dom.js";
 
 const NONE = { searches: "There are no searches here.", hardware: "There are no jobs on paid hardware." };
 const muted = (text) => h("p", { class: "muted" }, text);
 
 /** The elements of a panel's content. */
 export const PANELS = {
+  alerts(found) {
+    const time = (seconds) => (seconds ? moment(new Date(1000 * seconds).toISOString()) : "–");
+    const rows = (alerts) => alerts.map((each) => [runLink(each.id, each.run), severity(each), each.rule.replaceAll("_", " "), saying(each), time(each.opened), ...(each.closed ? [time(each.closed)] : [])]);
+    const head = ["run", "severity", "rule", "what is wrong", "since (UTC)"];
+    return [
+      found.open.length ? table("Open alerts", head, rows(found.open)) : muted("No alert is open."),
+      found.closed.length ? h("details", {}, h("summary", {}, `Closed alerts, the latest first (${number(found.closed.length)})`), table("Closed alerts", [...head, "until (UTC)"], rows(found.closed))) : null,
+      found.damaged ? problem(`${number(found.damaged)} lines of alerts.jsonl are damaged and were passed over.`) : null,
+    ];
+  },
+
   searches({ searches }) {
     if (!searches.length) return [muted(NONE.searches)];
     return [table("Searches", ["name", "state", "objectives", "trials", "best"], searches.map((each) => [
@@ -25,7 +36,7 @@ export const PANELS = {
     }
     const percent = (part, all) => (part && all ? `${number(part / 2 ** 30)} of ${number(all / 2 ** 30)} GiB` : "–");
     return [
-      h("p", {}, `Ray ${found.ray} at ${found.address}, ${found.nodes} node${found.nodes === 1 ? "" : "s"}, ${found.cpus} CPUs. `, outside(found.dashboard, "Ray's own page"), ", which asks for the cluster's token."),
+      h("p", {}, `Ray ${found.ray} at ${found.address}, ${found.nodes} node${found.nodes === 1 ? "" : "s"}, ${found.cpus} CPU${found.cpus === 1 ? "" : "s"}. `, outside(found.dashboard, "Ray's own page"), ", which asks for the cluster's token."),
       found.problem ? problem(found.problem) : null,
       found.machines.length ? table("Nodes of the cluster", ["node", "state", "CPU in use", "memory in use", "workers"], found.machines.map((node) => [
         node.address + (node.is_head ? " (head)" : ""), node.state.toLowerCase(), node.cpu_percent === null ? "–" : `${number(node.cpu_percent)} %`, percent(node.memory_used_bytes, node.memory_bytes), node.workers,
@@ -49,6 +60,20 @@ export const PANELS = {
     ];
   },
 };
+
+function severity(alert) {
+  return h("span", { class: `severity ${{ critical: "critical", warning: "warning" }[alert.severity] ?? ""}` }, alert.severity);
+}
+
+function saying(alert) {
+  return h("div", {}, alert.message, alert.fix ? h("span", { class: "muted" }, ` ${alert.fix}`) : null);
+}
+
+/** The open alerts of one run as messages. */
+export function alertsOf(content, id) {
+  const found = content?.open?.filter((each) => each.id === id) ?? [];
+  return found.map((each) => h("div", { class: "problem" }, severity(each), ` ${each.rule.replaceAll("_", " ")}: `, saying(each)));
+}
 
 /** The objectives of a trial as text. */
 export function objectives(trial) {

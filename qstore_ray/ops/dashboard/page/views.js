@@ -2,12 +2,12 @@
 // A view is {title, element, follows: [id, …], changed(store, changes)}.
 
 import { Chart } from "./chart.js";
-import { badge, duration, facts, h, moment, number, problem, runLink, score, section, table } from "./dom.js";
-import { PANELS, trials } from "./panels.js";
+import { announce, badge, duration, facts, h, moment, number, problem, runLink, score, section, table } from "./dom.js";
+import { alertsOf, PANELS, trials } from "./panels.js";
 import { RunTable } from "./runs.js";
 
-const MOST_LIVE = 6;
-const TITLES = { searches: "Searches", cluster: "Cluster", hardware: "Hardware jobs and budget" };
+const MOST_LIVE = 6, READ_AGAIN = 5000;
+const TITLES = { alerts: "Alerts", searches: "Searches", cluster: "Cluster", hardware: "Hardware jobs and budget" };
 
 /** What the server answers as JSON; its error is thrown with its own words. */
 export async function get(path) {
@@ -18,10 +18,10 @@ export async function get(path) {
   throw new Error([content.detail?.message, content.detail?.fix].filter(Boolean).join(". "));
 }
 
-/** The points of a metric of a run. */
+/** The points of a metric of a run, by how many epochs had been completed, as figures count them. */
 function points(curve, metric) {
   if (!curve) return [];
-  return [...curve.epochs.values()].filter((epoch) => typeof epoch[metric] === "number").map((epoch) => [epoch.epoch, epoch[metric]]).sort((a, b) => a[0] - b[0]);
+  return [...curve.epochs.values()].filter((epoch) => typeof epoch[metric] === "number").map((epoch) => [epoch.epoch + 1, epoch[metric]]).sort((a, b) => a[0] - b[0]);
 }
 
 /** The metrics of runs in the order in which they matter, without what counts up. */
@@ -50,8 +50,8 @@ export function overview() {
   const boxes = Object.fromEntries(Object.keys(TITLES).map((name) => [name, h("div", {}, h("p", { class: "muted" }, "…"))]));
   const trouble = h("div"), running = section("live", "In progress", live);
   running.hidden = true;
-  const element = h("div", {}, heading("Runs"), trouble, running, section("runs", "All runs", runs.element),
-    ...Object.entries(TITLES).map(([name, title]) => section(name, title, boxes[name])));
+  const { alerts, ...others } = Object.fromEntries(Object.entries(TITLES).map(([name, title]) => [name, section(name, title, boxes[name])]));
+  const element = h("div", {}, heading("Runs"), trouble, alerts, running, section("runs", "All runs", runs.element), ...Object.values(others));
   const view = {
     title: "Runs", element, follows: [],
     changed(store, { rows, curves, panels }) {
@@ -68,6 +68,7 @@ export function overview() {
         const content = store.panels.get(name);
         if (name === "storage") trouble.replaceChildren(...(content.problem ? [problem(content.problem)] : []));
         else if (boxes[name]) {
+          if (name === "alerts" && content.open?.length) announce(`${content.open.length} alert${content.open.length === 1 ? " is" : "s are"} open.`);
           const opened = [...boxes[name].querySelectorAll("details")].map((each) => each.open);
           boxes[name].replaceChildren(...(content.problem && !content.running ? [problem(content.problem)] : PANELS[name](content)).filter(Boolean));
           boxes[name].querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? false; });
@@ -99,14 +100,26 @@ export async function run(id) {
   const rest = h("details", { hidden: true }, h("summary", {}, "More curves"), more);
   const empty = h("p", { class: "muted" }, "No epoch has ended yet.");
   const file = (name) => `/api/file?id=${encodeURIComponent(id)}&name=${encodeURIComponent(name)}`;
-  const trouble = h("div");
-  const element = h("div", {}, back(), head, trouble, section("curves", "Curves", empty, main, rest), details(found, file));
+  const trouble = h("div"), warned = h("div"), rests = h("div");
+  const element = h("div", {}, back(), head, warned, trouble, section("curves", "Curves", empty, main, rest), rests);
+  rests.append(details(found, file));
+  /** What is no event: files, checkpoints and the last metrics, when the run went on. */
+  const again = async () => {
+    const now = await get(`/api/run?id=${encodeURIComponent(id)}`).catch(() => null); // it may be gone
+    if (now && !rests.contains(document.activeElement)) rests.replaceChildren(details(now, file));
+  };
+  let at = Date.now();
   const view = {
     title: found.name, element, follows: [id],
-    changed(store, { rows, curves, problems }) {
+    changed(store, { rows, curves, panels, problems }) {
+      if (panels.has("alerts")) warned.replaceChildren(...alertsOf(store.panels.get("alerts"), id));
       const row = store.runs.get(id) ?? found;
+      if (rows.has(id) && head.hasChildNodes() && (row.status !== "running" || Date.now() - at > READ_AGAIN)) {
+        at = Date.now();
+        again();
+      }
       if (rows.has(id) || !head.hasChildNodes()) head.replaceChildren(...top(row, found));
-      if (problems?.has(id)) trouble.replaceChildren(problem(`metrics.jsonl: ${problems.get(id)}`));
+      if (problems.has(id)) trouble.replaceChildren(problem(`metrics.jsonl: ${problems.get(id)}`));
       if (!curves.has(id)) return;
       const curve = store.curves.get(id);
       const by = groups(metricsOf([curve]));

@@ -66,7 +66,7 @@ def _node(node: dict[str, Any]) -> Table:
         "cpu_percent": node.get("cpu"),
         "memory_bytes": total,
         "memory_used_bytes": used if used is not None or total is None else total - available,
-        "workers": len(node.get("workers", ())),
+        "workers": raylet.get("numWorkers"),
     }
 
 
