@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from qstore_ray.baseline import Baseline, BaselineTask, fit_baseline
+from qstore_ray.environment import available_cpus
+from qstore_ray.errors import RunError
 from qstore_ray.learn.scoring import Answers, Scores, Scoring
-from qstore_ray.sidecar.process import sidecar
+from qstore_ray.sidecar.process import TRACKERS, sidecar
+from qstore_ray.sidecar.server import load
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.mlflow.store import load_mlflow
+from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.model.evaluation import ScoresOf
+from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
+
+_OF_SCORES: Final = ("qstore_ray.verdict", "sklearn.metrics")
+_OF_BASELINE: Final = ("sklearn.linear_model", "sklearn.multiclass", "sklearn.pipeline")
+_OF_FIGURES: Final = (
+    "qstore_ray.train.report.page", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)  # fmt: skip
+_OF_MLFLOW: Final = ("qstore_ray.track.mlflow.tracker", "mlflow.store.tracking.sqlalchemy_store")
+
+
+def begin_beside(job: TrainingJob) -> None:
+    """Let the sidecars import what a training in this process will ask of them, on another CPU.
+
+    Nothing is waited for. Beside Ray, whose start keeps all CPUs busy, and on a single CPU, the
+    imports wait for the first step. They are not of a lower priority: on two CPUs the threads of
+    the training would leave them no time, and what waits for them at the end has one CPU alone.
+    """
+    if job.trainer.max_workers or available_cpus() < 2:
+        return
+    with suppress(RunError):  # said when a sidecar is needed
+        if job.track.mlflow and not job.track.mlflow_system_metrics:
+            trackers = sidecar(TRACKERS)
+            trackers.submit("beginning", load_mlflow)
+            trackers.submit("beginning", load, _OF_MLFLOW)
+        wanted = _OF_SCORES + _OF_BASELINE * job.baseline + _OF_FIGURES * job.track.figures
+        sidecar().submit("beginning", load, wanted)
 
 
 class PendingBaseline:
@@ -60,6 +93,24 @@ def scores_beside(
     """`Scoring.scores`, computed in the sidecar."""
     call = sidecar().submit("scores", Scoring.scores, scoring, y, answers, names, weight)
     return call.result()
+
+
+VerdictOf: TypeAlias = Callable[
+    ["AnyArray", Answers, Baseline, Sequence[str], "FloatArray | None"],
+    tuple[str, dict[str, float]],
+]
+"""`verdict`, or what gives the same."""
+
+
+def verdict_beside(
+    y: AnyArray,
+    model: Answers,
+    baseline: Baseline,
+    class_names: Sequence[str],
+    weight: FloatArray | None,
+) -> tuple[str, dict[str, float]]:
+    """`verdict`, computed in the sidecar."""
+    return sidecar().submit("scores", verdict, y, model, baseline, class_names, weight).result()
 
 
 def fitted(baseline: AnyBaseline) -> Baseline | None:

@@ -20,14 +20,22 @@ from qstore_ray.sidecar.process import sidecar
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
-from qstore_ray.train.beside import AnyBaseline, PendingBaseline, fitted
+from qstore_ray.train.beside import (
+    AnyBaseline,
+    PendingBaseline,
+    VerdictOf,
+    fitted,
+    scores_beside,
+    verdict_beside,
+)
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
 from qstore_ray.train.model.scoring_backends import noisy_backends
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import ON_REQUEST, reason_of
-from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
+from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts
+from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
@@ -142,7 +150,8 @@ def score(
         result.missing.update({f"{split}_{n}": why for n, why in seen.scores.missing.items()})
         simple = fitted(baseline) if split == "test" else None
         if simple is not None:
-            said, numbers = judged(seen, simple, dataset)
+            compare = verdict_beside if scores is scores_beside else verdict
+            said, numbers = judged(seen, simple, dataset, compare)
             result.metrics.update(numbers)
             result = result._replace(verdict=said)
     return result
@@ -161,8 +170,14 @@ def noisy_scores(
     return found
 
 
-def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
-    """The verdict on a model of the goal that the data are for; nothing for any other."""
+def judged(
+    seen: Evaluation, baseline: Baseline, dataset: Dataset, compare: VerdictOf
+) -> tuple[str, dict[str, float]]:
+    """The verdict on a model of the goal that the data are for; nothing for any other.
+
+    Args:
+        compare: `verdict`, here or in the sidecar.
+    """
     if "r2" in seen.scores.missing:
         text = f"not compared with a simple one: R² is undefined, since {seen.scores.missing['r2']}"
         y = dataset.labels("train")
@@ -172,7 +187,7 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression
         return "", {}
     names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names, seen.weight)
+    return compare(seen.y, seen.answers, baseline, names, seen.weight)
 
 
 def last_metrics(
