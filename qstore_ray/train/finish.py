@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,8 +15,14 @@ from qstore_ray.backends.failover import fallback_text
 from qstore_ray.backends.paid import RunIdentity, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError, StorageError
-from qstore_ray.figures.run import write_pictures
+from qstore_ray.errors import (
+    BudgetReachedError,
+    InterruptedRunError,
+    QStoreError,
+    RunError,
+    StorageError,
+)
+from qstore_ray.figures.run import run_curves, write_pictures
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.sidecar.process import sidecar
 from qstore_ray.track.base import Status
@@ -40,6 +48,7 @@ from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.train.run.stranded import note_what_is_kept
+from qstore_ray.train.run.summary import shown_name
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
@@ -79,6 +88,7 @@ class Pictures:
         self._folder = folder
         self._dataset = dataset
         self._confusion: AnyArray | None = None
+        self._curves: Future[dict[str, bytes]] | None = None
         self.files: list[Path] = []
 
     def prepare(self, model: QuantumModel, baseline: AnyBaseline) -> None:
@@ -87,6 +97,13 @@ class Pictures:
             baseline.start()
         if self._wanted:
             sidecar().submit("figures", circuit_of, ModelFacts.of(model))
+
+    def trained(self) -> None:
+        """Let the sidecar draw the curves of a run whose last epoch is done, while it is scored."""
+        if self._wanted:
+            name, records = shown_name(self._folder.path), read_records(self._folder.metrics)
+            with suppress(RunError):  # drawn with the page, or said there
+                self._curves = sidecar().submit("figures", run_curves, name, records)
 
     def count(self, model: TrainedModel) -> None:
         """Count the confusion matrix of a run that finished."""
@@ -103,16 +120,18 @@ class Pictures:
             return
         run_dir = self._folder.path
         facts = gather(run_dir, dataset=self._dataset, confusion=self._confusion, ending=ending)
-        drawn = drawn_beside(facts)
+        begun = self._curves
+        curves = None if begun is None or begun.exception() is not None else begun.result()
+        drawn = drawn_beside(facts, curves)
         steps: list[Callable[[], object]] = [lambda: self.files.append(keep_page(run_dir, drawn))]
         if ending.status == "finished":
             steps.insert(0, lambda: self.files.extend(write_pictures(run_dir, drawn.figures)))
         take_all(steps, None)
 
 
-def drawn_beside(facts: RunFacts) -> DrawnRun:
+def drawn_beside(facts: RunFacts, curves: Mapping[str, bytes] | None = None) -> DrawnRun:
     """The figures and the page of a run, drawn in the sidecar."""
-    return sidecar().submit("figures", draw, facts).result()
+    return sidecar().submit("figures", draw, facts, curves).result()
 
 
 class Scored(NamedTuple):
