@@ -33,21 +33,22 @@ _OF_MLFLOW: Final = ("qstore_ray.track.mlflow.tracker", "mlflow.store.tracking.s
 
 
 def begin_beside(job: TrainingJob) -> None:
-    """Let the sidecars import what a training in this process will ask of them, on another CPU.
+    """Let the sidecars import what a training in this process will ask of them, on other CPUs.
 
-    Nothing is waited for. Beside Ray, whose start keeps all CPUs busy, and on a single CPU, the
-    imports wait for the first step. They are not of a lower priority: on two CPUs the threads of
-    the training would leave them no time, and what waits for them at the end has one CPU alone.
+    Nothing is waited for. Without a CPU for it, and beside Ray, whose start keeps all CPUs busy, a
+    sidecar begins at the first step. Imports are not of a lower priority: the threads of the
+    training would leave them no time on two CPUs, and what waits for them at the end uses one.
     """
-    if job.trainer.max_workers or available_cpus() < 2:
+    free = 0 if job.trainer.max_workers else available_cpus() - 1
+    if not free:
         return
     with suppress(RunError):  # said when a sidecar is needed
-        if job.track.mlflow and not job.track.mlflow_system_metrics:
+        wanted = _OF_SCORES + _OF_BASELINE * job.baseline + _OF_FIGURES * job.track.figures
+        sidecar().submit("beginning", load, wanted)
+        if free > 1 and job.track.mlflow and not job.track.mlflow_system_metrics:
             trackers = sidecar(TRACKERS)
             trackers.submit("beginning", load_mlflow)
             trackers.submit("beginning", load, _OF_MLFLOW)
-        wanted = _OF_SCORES + _OF_BASELINE * job.baseline + _OF_FIGURES * job.track.figures
-        sidecar().submit("beginning", load, wanted)
 
 
 class PendingBaseline:
