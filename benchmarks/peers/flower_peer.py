@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from typing import Any
@@ -67,7 +68,10 @@ def main() -> None:
     logging.getLogger("flwr").setLevel(logging.WARNING)
     run_simulation(
         server, client, job["clients"],
-        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+        backend_config={
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            "init_args": {"num_cpus": len(os.sched_getaffinity(0))},  # so many actors
+        },
     )  # fmt: skip
     sys.stdout.write("\nANSWER " + json.dumps(answer) + "\n")
 

@@ -9,6 +9,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.federated.secure_sum.shamir import combine
 
 _MOST_TRIES = 2000
+_UNCLEAR = "shares of its mask do not fit: it dealt wrong ones, or their holders opened wrong ones"
 
 
 class SecretOpener:
@@ -36,7 +37,7 @@ class SecretOpener:
         except RunError as exc:
             if len(shares) <= self._threshold:
                 if len(shares) == self._threshold:
-                    self._blame(number, "shares of its mask do not fit each other")
+                    self._blame(number, _UNCLEAR)
                 raise
             given_up = exc
         for left_out in islice(self._choices(sorted(shares)), _MOST_TRIES):
@@ -45,7 +46,7 @@ class SecretOpener:
             if secret is not None:
                 self._name(number, shares, kept, secret)
                 return secret
-        self._blame(number, "shares of its mask do not fit each other")
+        self._blame(number, _UNCLEAR)
         raise given_up
 
     def _choices(self, holders: list[int]) -> list[tuple[int, ...]]:

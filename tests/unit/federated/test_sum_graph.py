@@ -27,6 +27,7 @@ from qstore_ray.federated.secure_sum.graph import (
     sparse_graph,
 )
 from qstore_ray.federated.secure_sum.run import secure_sum
+from qstore_ray.train.report.federation import federation_section
 
 # -------------------------------------------------------------------------------- probabilities
 
@@ -201,3 +202,27 @@ def test_forty_clients_sum_over_the_ring_of_their_configuration():
     for name in stayed:
         expected += encoded(vectors[name], 40)
     assert total.tobytes() == decoded(expected).tobytes()
+
+
+# ------------------------------------------------------------------------------------ the report
+
+
+def test_what_sums_promise_is_said_with_their_numbers():
+    few = FederationConfig(secure_sum=True, strategy="scaffold", secure_threshold=0.9)
+    said = few.sum_promise(64)
+    for number in ("64 clients", "20 others", "58 have", "14 of 21", "13 clients", "6 others"):
+        assert number in said
+    every = FederationConfig(secure_sum=True, strategy="scaffold", secure_neighbours="all")
+    assert "all others" in every.sum_promise(64)
+    assert "up to 42 clients" in every.sum_promise(64)
+    assert "all others" in few.sum_promise(FEWEST)
+    assert FederationConfig().sum_promise(64) == ""
+
+
+def test_the_report_of_a_run_has_the_promise():
+    config = FederationConfig(secure_sum=True, strategy="scaffold")
+    happened = {"event": "round", "round": 0, "asked": ["a"], "used": ["a"], "excluded": {},
+                "losses": {}, "sent": 1, "received": 1, "seconds": 0.1}  # fmt: skip
+    records = [{"event": "start", "secure_sum": config.sum_promise(64)}, happened]
+    assert "44 others" in federation_section(records)
+    assert "secure sums" not in federation_section([{"event": "start"}, happened])
