@@ -316,6 +316,20 @@ def test_a_change_beyond_all_numbers_is_excluded_without_a_limit(value, strategy
     assert np.isfinite(state.theta).all()
 
 
+def test_an_error_of_a_program_in_a_client_ends_the_round_with_its_name():
+    """A fault of a backend, say: to go on without the client would hide it in every round."""
+
+    def fails(update, first):
+        raise ZeroDivisionError("in a backend of the user's own")
+
+    clients, _ = quadratics()
+    clients["c4"] = _Hostile(clients["c4"], fails)
+    strategy = get_strategy("fedavg", {})
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_round(first_state(strategy, np.ones(P)), fleet(clients), strategy, FederationConfig())
+    assert caught.value.__notes__ == ["client c4"]
+
+
 MEMORIES = [None, 7, {"step": object()}, {"step": np.array(["a"])}, {1: np.zeros(2)},
             {"step": np.array([{}])}]  # fmt: skip
 
