@@ -171,7 +171,7 @@ RESUMED = [
 def test_a_run_that_is_stopped_anywhere_resumes_with_the_same_bits(
     tmp_path, monkeypatch, trainer, federation
 ):
-    federation = {"rounds": 5, "local_epochs": 2, **federation}
+    federation = {"rounds": 3, "local_epochs": 2, **federation}
     whole = _fit(tmp_path / "whole", _clients(), trainer, **federation)
     asked = [(r.round, name) for r in whole.history for name in (r.asked[0], r.asked[-1])]
     for number, client in asked:
