@@ -51,12 +51,12 @@ class LossJump:
     metric: str = "loss"
     window: int = 50
     recent: int = 15
-    least: int = 20
+    least: int = 30
     memory: int = 200
     sigmas: float = 6.0
     closing_sigmas: float = 3.0
     share: float = 0.1
-    opens_after: int = 4
+    opens_after: int = 5
     closes_after: int = 5
     severity: Severity = "warning"
 
