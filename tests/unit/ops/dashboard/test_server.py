@@ -20,6 +20,7 @@ from qstore_ray.cli.app import main
 from qstore_ray.ops.dashboard.board import MOST_READERS
 from qstore_ray.ops.dashboard.server import MOST_RUNS
 from qstore_ray.track.jsonl import MetricsFile
+from tests.guides import blocks_of
 from tests.run_folders import CONFIG, epoch_record, make_run
 from tests.unit.ops.dashboard.served import BEARER, TOKEN, ServedPage, served
 
@@ -308,6 +309,28 @@ def test_the_command_prints_the_address_once_and_ends_by_sigterm(tmp_path: Path)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert (out, err) == ("", "")
+
+
+def test_the_commands_of_the_guide_run(tmp_path: Path) -> None:
+    for name in ("digits", "digits-2"):
+        make_run(tmp_path, name)
+    lines = "\n".join(blocks_of("dashboard.md", "console")).splitlines()
+    asked = [line.removeprefix("$ ") for line in lines if line.startswith("$ curl")]
+    with served(tmp_path) as page:
+        answers = [
+            subprocess.run(
+                ["bash", "-c", line.replace("http://127.0.0.1:8323", page.url)],
+                capture_output=True, text=True, check=True, timeout=60,
+                env={**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN},
+            ).stdout
+            for line in asked
+        ]  # fmt: skip
+    runs, run, compared, panel = map(json.loads, answers[:4])
+    assert [row["id"] for row in runs["runs"]] == ["digits", "digits-2"]
+    assert run["name"] == "digits"
+    assert compared["settings"] == {}
+    assert panel["ledgers"] == []
+    assert answers[4].startswith('event: runs\ndata: {"all":true')
 
 
 @pytest.mark.parametrize(
