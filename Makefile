@@ -18,7 +18,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos docs docs-check audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -80,6 +80,14 @@ bench-peers: $(STAMP) ## compare with other libraries, each in its own environme
 advice-table: $(STAMP) ## measure the table behind `qstore advise` (an hour; continues if it was stopped)
 	nice -n 19 $(BIN)/python -W ignore benchmarks/advice_table.py $(ARGS)
 
+docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minutes, then seconds)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
+	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
+		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
+
 audit: .venv/audit/.stamp ## look for known vulnerabilities of the locked packages (needs PyPI's advisories)
 	.venv/audit/bin/python security/audit.py
 
@@ -93,10 +101,11 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo 'setuptools>=77' | $(COMPILE) -o requirements-build.lock $(ARGS) -
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
+	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
 	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
 
 clean: ## remove caches and build products; .venv and runs/ stay
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache
 	find qstore_ray tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
@@ -106,6 +115,10 @@ $(BIN)/uv: requirements-uv.lock
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	touch $@
+
+.venv/.docs: $(STAMP) requirements-docs.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-docs.lock
 	touch $@
 
 # Their own environment: none of it is part of the product.

@@ -3,7 +3,8 @@
 The warm cluster is one of its own, in a temporary state folder. Beside seconds stand those of CPU
 time up to the first step, of the command and of the cluster: they say more on a busy machine.
 
-Run: python benchmarks/cluster.py        (about 5 minutes; draws docs/scaling.png, too)
+Run: python benchmarks/cluster.py        (about 6 minutes; draws docs/scaling.png, too)
+     python benchmarks/cluster.py step   (the step alone, about 3 minutes; writes nothing)
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from record import write
 
 ROOT = Path(__file__).parents[1]
 JOB = ROOT / "jobs" / "digits.toml"
-SEED, QUBITS, BATCH, EPOCHS = 7, 12, 256, 3
-WARM, COLD, KILLS, PAIRS = 5, 2, 3, 3
+SEED, QUBITS, BATCH, EPOCHS, UNSTEADY = 7, 12, 256, 35, 5
+WARM, COLD, KILLS, PAIRS = 5, 2, 3, 5
 LONGEST = 120.0
 STATE = "QSTORE_BENCHMARK_STATE"
 WORDS = (sys.executable, "-m", "qstore_ray")
@@ -155,7 +156,7 @@ def recovery(environment: dict[str, str]) -> float:
 
 
 def step_seconds(workers: int, batch: int, name: str) -> float:
-    """Seconds of a step, from the first epoch's end to the last one's."""
+    """Seconds of a step while a training runs steadily, ends of epochs with them."""
     from qstore_ray import (
         ClusterConfig,
         DatasetLoader,
@@ -181,13 +182,27 @@ def step_seconds(workers: int, batch: int, name: str) -> float:
             track=TrackConfig(mlflow=False, figures=False),
         )  # fmt: skip
         history = trainer.run(dataset, RunRequest(threads=1)).history
-    first, last = history[0], history[-1]
+    first, last = history[UNSTEADY], history[-1]
     return (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
 
 
 def side_by_side(_: int) -> float:
     """A step of the loop on half a batch, without Ray, in one of two processes at once."""
     return step_seconds(0, BATCH // 2, "bare")
+
+
+def joined(rank: int, address: dict[str, Any]) -> float:
+    """A step of the loop without Ray, in one of two processes that share the batch and add up."""
+    from qstore_ray.train import trainer
+    from qstore_ray.train.loop.reducer import CollectiveReducer, collective
+
+    with collective(address, rank):
+        trainer.LocalReducer = lambda: CollectiveReducer(rank, 2)  # type: ignore[misc]
+        if not rank:
+            return step_seconds(0, BATCH, "joined")
+        with suppress(AssertionError):  # that there is no checkpoint: worker 0 writes them
+            step_seconds(0, BATCH, "joined")
+        return 0.0
 
 
 def add_up(rank: int, address: dict[str, Any], size: int, times: int) -> float:
@@ -213,6 +228,27 @@ def all_reduce_seconds(workers: int, size: int) -> float:
     with context.Pool(workers) as pool:
         words = [(rank, address, size, 300) for rank in range(workers)]
         return statistics.median(pool.starmap(add_up, words, chunksize=1))
+
+
+def step_rows() -> list[dict[str, Any]]:
+    """A step of two processes without Ray: apart, and joined; and one of two workers of Ray."""
+    from qstore_ray.train.loop.reducer import start_tracker
+
+    context, rows = multiprocessing.get_context("spawn"), []
+    for number in range(PAIRS):
+        with context.Pool(2) as pool:
+            bare = statistics.mean(pool.map(side_by_side, range(2), chunksize=1))
+        address = start_tracker(2, "127.0.0.1")
+        with context.Pool(2) as pool:
+            both = pool.starmap(joined, [(rank, address) for rank in range(2)], chunksize=1)
+        on_ray = step_seconds(2, BATCH, f"ray-{number}")
+        rows.append(
+            {
+                "what": "step", "bare_s": bare, "joined_s": both[0], "ray_s": on_ray,
+                "overhead": on_ray / bare - 1, "overhead_of_ray": on_ray / both[0] - 1,
+            }
+        )  # fmt: skip
+    return rows
 
 
 # ---------------------------------------------------------------------------------- weak scaling
@@ -259,7 +295,11 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
 
 
 def main() -> None:
-    """All of it, in one run."""
+    """All of it, in one run; or the step alone."""
+    if sys.argv[1:] == ["step"]:
+        for row in step_rows():
+            print(row)
+        return
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="qb-") as state:
         environment = {
@@ -284,14 +324,7 @@ def main() -> None:
             ]
         finally:
             subprocess.run([*WORDS, "cluster", "down"], env=environment, check=False)
-    context = multiprocessing.get_context("spawn")
-    for number in range(PAIRS):
-        with context.Pool(2) as pool:
-            bare = statistics.mean(pool.map(side_by_side, range(2), chunksize=1))
-        on_ray = step_seconds(2, BATCH, f"ray-{number}")
-        rows.append(
-            {"what": "step", "bare_s": bare, "ray_s": on_ray, "overhead": on_ray / bare - 1}
-        )
+    rows += step_rows()
     by_workers = {count: all_reduce_seconds(count, 64) for count in (2, 3, 4)}
     rows += [
         {"what": "all-reduce", "workers": count, "seconds": taken}
@@ -306,6 +339,7 @@ def main() -> None:
         "cluster", SEED, rows, warm_first_step_s=warm, cold_first_step_s=cold,
         sooner=cold / warm, submit_first_step_s=median(rows, "submit", "seconds"),
         recovery_s=median(rows, "recovery", "seconds"), overhead=median(rows, "step", "overhead"),
+        overhead_of_ray=median(rows, "step", "overhead_of_ray"),
         target="warm 3 s and 5 times sooner than cold, submit 8 s, recovery 8 s, overhead 0.05",
     )  # fmt: skip
 

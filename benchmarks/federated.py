@@ -23,10 +23,13 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads of it spin: processor time
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE), str(HERE / "peers"), str(HERE.parent)]

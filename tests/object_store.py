@@ -48,6 +48,17 @@ def make_bucket(endpoint: str, name: str) -> None:
     raise AssertionError("the S3 server did not start")
 
 
+def delete_bucket(endpoint: str, name: str) -> None:
+    """Delete it with all that is in it, as somebody does who tidies up."""
+    client = _client(endpoint)
+    while True:
+        for each in client.list_objects_v2(Bucket=name).get("Contents", []):
+            client.delete_object(Bucket=name, Key=each["Key"])
+        with suppress(client.exceptions.ClientError):  # something was written meanwhile
+            client.delete_bucket(Bucket=name)
+            return
+
+
 @cache
 def _client(endpoint: str) -> Any:
     return boto3.client(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from qstore_ray.advise.candidates import Candidate
+from qstore_ray.advise.rows import split_steps, training_rows
 from qstore_ray.estimator.features import fit_features
 from qstore_ray.job import JobConfig
 
@@ -19,19 +18,20 @@ _SUFFIX = "-advised"
 def job_of(candidate: Candidate, job: JobConfig, dataset: Dataset) -> JobConfig:
     """The job with the candidate in place of its preparation, model and training.
 
-    Where it runs, what it is tracked by, its seed and its data stay as they are.
+    Steps that fill missing values or encode categories stay in front. Where it runs, what it is
+    tracked by, its seed and its data stay as they are.
 
     Raises:
         DataError: rows that the candidate's preparation cannot take.
     """
-    x, _ = dataset.plan("train").read_raw()
-    rows = np.asarray(x, np.float64).reshape(len(x), -1)
+    rows, _ = training_rows(dataset)
+    leading, _ = split_steps(job.dataset.preprocessing)
     columns = rows.shape[1]
     config = candidate.model(columns)
     fitted = fit_features(
         rows, encoding=candidate.encoding, n_qubits=config.n_qubits, scale=True, reduce="pca"
     )
-    steps = [step.to_dict() for step in fitted.preparation.steps]
+    steps = [step.to_dict() for step in (*leading, *fitted.preparation.steps)]
     values = job.to_dict()
     values["name"] = f"{job.name}{_SUFFIX}"
     values["dataset"]["preprocessing"] = steps

@@ -5,11 +5,14 @@
 with the skills q (C,) that are predicted of the candidates on the same data, and what a circuit and
 its training are in numbers c: which encoding, ansatz, observables and optimizer, re-uploading or
 not, and the logarithms of qubits, layers and parameters. ℓ is the median distance of candidates.
+
+The same law with a larger λ takes noise out of measured skills: `smoothed_skills`.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
 RIDGE = 0.03
+SMOOTHING = 0.3
+"""λ of a model that was not measured, and of those that were."""
+
 _COLUMNS, _CLASSES = 16, 3
 """The data that parameters of candidates are counted on."""
 
@@ -88,6 +94,7 @@ FEWEST_QUBITS, MOST_QUBITS, MOST_LAYERS = 2, 12, 8
 """The table has 2 to 10 qubits and 6 layers; two more is not yet far from it."""
 
 
+@cache
 def configuration_of(candidate: Candidate) -> Configuration:
     """The configuration of a candidate of the table."""
     return Configuration(
@@ -107,12 +114,33 @@ def skill_of(
 ) -> FloatArray:
     """The skill of a configuration from those (C,) or (Q, C) of the known ones."""
     rows = np.array([each.numbers() for each in known])
-    apart = np.sqrt(((rows[:, None] - rows[None]) ** 2).sum(axis=2))
-    length = float(np.median(apart[np.triu_indices(len(apart), 1)]))
-    kernel = np.exp(-(apart**2) / (2.0 * length**2))
+    kernel, length = _kernel(rows)
     nearest = np.sqrt(((rows - asked.numbers()) ** 2).sum(axis=1))
     alike = np.exp(-(nearest**2) / (2.0 * length**2))
     weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), alike)
     mean = skills.mean(axis=-1)
     found: FloatArray = mean + (skills - np.expand_dims(mean, -1)) @ weights
     return found
+
+
+def smoothed_skills(
+    skills: FloatArray, known: Sequence[Configuration], ridge: float = SMOOTHING
+) -> FloatArray:
+    """Measured skills (D, C), each drawn towards those of models like it on the same data.
+
+    A skill is measured on some dozens of rows, so the best of many is partly luck; models that are
+    alike do not share it.
+    """
+    kernel, _ = _kernel(np.array([each.numbers() for each in known]))
+    mean = skills.mean(axis=1, keepdims=True)
+    weights = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), kernel)
+    found: FloatArray = mean + (skills - mean) @ weights
+    return found
+
+
+def _kernel(rows: FloatArray) -> tuple[FloatArray, float]:
+    """Likeness (C, C) of configurations, and ℓ."""
+    apart = np.sqrt(((rows[:, None] - rows[None]) ** 2).sum(axis=2))
+    length = float(np.median(apart[np.triu_indices(len(apart), 1)]))
+    kernel: FloatArray = np.exp(-(apart**2) / (2.0 * length**2))
+    return kernel, length

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from qstore_ray.advise.configuration import configuration_of, smoothed_skills
 from qstore_ray.advise.meta_features import NAMES, skill
 from qstore_ray.advise.portfolio import family_weights, greedy_portfolio
 from qstore_ray.advise.skill_model import SkillModel, left_out_distances, left_out_skills
@@ -40,7 +41,7 @@ class Evidence:
     """The fitted table.
 
     Attributes:
-        model: skills of all candidates, then of the classical models, (C + R) columns.
+        model: skills of all candidates, smoothed, then of the classical models, (C + R) columns.
         skills: measured (D, C + R). left_out: predicted without the family, the same shape.
         low, high: the interval's ends about a predicted skill, of a quantum model.
         gap_error: the median error of a predicted difference between two candidates' skills.
@@ -63,13 +64,16 @@ class Evidence:
         """The evidence of a table."""
         classes = table.meta[:, [_CLASSES]]
         skills = skill(np.hstack([table.scores, table.rival_scores]), classes)
-        left_out = left_out_skills(table.meta, skills, table.families)
         quantum = len(table.candidates)
+        smooth = skills.copy()
+        known = [configuration_of(each) for each in table.candidates]
+        smooth[:, :quantum] = smoothed_skills(skills[:, :quantum], known)
+        left_out = left_out_skills(table.meta, smooth, table.families)
         low, high = error_interval((skills - left_out)[:, :quantum], table.families)
         portfolio = greedy_portfolio(table.scores, _PORTFOLIO, table.families)
         return cls(
             table=table,
-            model=SkillModel.fit(table.meta, skills, table.families),
+            model=SkillModel.fit(table.meta, smooth, table.families),
             skills=skills,
             left_out=left_out,
             low=low,

@@ -91,8 +91,7 @@ def fault_tolerant_cost(
         ConfigError: an unknown qubit, a budget that is no probability, or one that no code reaches.
         QStoreError: `qdk` is not installed.
     """
-    if qubit not in QUBITS:
-        raise ConfigError("no such qubit", field="qubit", value=qubit, fix=f"Take one of {QUBITS}.")
+    check_qubit(qubit)
     if not 0.0 < error_budget < 1.0:
         raise ConfigError(
             "a probability of failure lies between 0 and 1",
@@ -137,6 +136,12 @@ def fault_tolerant_cost(
         error_budget=error_budget,
         qubit=qubit,
     )
+
+
+def check_qubit(qubit: str) -> None:
+    """Raise `ConfigError` for the name of a qubit that the estimator does not have."""
+    if qubit not in QUBITS:
+        raise ConfigError("no such qubit", field="qubit", value=qubit, fix=f"Take one of {QUBITS}.")
 
 
 def _eighths(rotation: Rotation) -> int | None:

@@ -52,7 +52,7 @@ def meta_features(x: Any, y: Any, *, seed: int = 0) -> MetaFeatures:
     """
     rows, numbers = checked_table(x, y)
     picked = stratified_rows(numbers, ROWS, seed)
-    part, label = rows[picked], numbers[picked]
+    part, label = _scaled(rows[picked]), numbers[picked]
     values = {
         **_size(part, label),
         **_columns(part),
@@ -113,6 +113,16 @@ def stratified_rows(y: IntArray, count: int, seed: int) -> IntArray:
         own = np.flatnonzero(y == k)
         parts.append(rng.permutation(own)[: max(_FEWEST, round(count * len(own) / len(y)))])
     return np.sort(np.concatenate(parts))
+
+
+def _scaled(x: FloatArray) -> FloatArray:
+    """Each column by a power of 2, to at most 1: its numbers stay what they are, and none overflow.
+
+    Every meta-feature is the same for a column and for its multiples.
+    """
+    _, exponents = np.frexp(np.abs(x).max(axis=0))
+    found: FloatArray = np.ldexp(x, -exponents)
+    return found
 
 
 def _size(x: FloatArray, y: IntArray) -> dict[str, float]:

@@ -7,8 +7,9 @@
     circuits, shots, QPU seconds and money: of the plan that would run (`estimate.py`)
     accuracy    balanced accuracy on held-out rows, with a 90 % interval; only inside the table
 
-Seconds are CPU seconds of the loop in one process: the start of Ray, reading the data, and waiting
-for disks come on top.
+Seconds are CPU seconds of the loop in one process. What a run takes around it (its folder, and a
+checkpoint an epoch) is a number of its own; the start of Ray, reading the data, and waiting for
+disks come on top.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import numpy as np
 from qstore_ray.advise.configuration import Configuration, configuration_of, skill_of
 from qstore_ray.advise.evidence import Evidence, error_interval, evidence
 from qstore_ray.advise.meta_features import MetaFeatures, meta_features, unskilled
+from qstore_ray.advise.rows import training_rows
 from qstore_ray.advise.seconds_model import SecondsModel
+from qstore_ray.errors import DataError
 from qstore_ray.estimate import Estimate, estimate_job
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ _FIGURES_BYTES = 460_000
 _RECORD_BYTES = 260
 _FILES_BYTES = 25_000
 """Of a run folder: figures with the report; a line of metrics; records, locks and manifests."""
+
+_START, _CHECKPOINT = 0.04, 0.003
+"""CPU seconds of a run in one process around its loop, and for each checkpoint and record."""
 
 _MOST_ROWS = 1_000
 _EPOCHS = (10, 120)
@@ -48,13 +54,26 @@ class PredictedScore(NamedTuple):
     high: float
 
 
+class DescribedData(NamedTuple):
+    """A job's data and what they look like.
+
+    Attributes:
+        meta: None if the table has nothing to compare them with. reason: why, as words.
+    """
+
+    dataset: Dataset
+    meta: MetaFeatures | None
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class JobPrediction:
     """What a job will take and reach.
 
     Attributes:
         seconds, seconds_low, seconds_high: CPU seconds of the loop, with the band of 90 %; the band
-            is None if the first steps were timed.
+            is None if the first steps were timed. On paid hardware they are seconds of the QPU.
+        around_seconds: CPU seconds around the loop, for the run folder and its checkpoints.
         memory_mb: peak of the process. disk_mb: of the run folder.
         qpu_seconds, money: on paid hardware, else None; money also if no price is known.
         accuracy: None outside of the table. outside: why it is.
@@ -64,6 +83,7 @@ class JobPrediction:
     seconds: float
     seconds_low: float | None
     seconds_high: float | None
+    around_seconds: float
     memory_mb: float
     disk_mb: float
     circuits: int
@@ -81,19 +101,35 @@ def predict_job(config: JobConfig) -> JobPrediction:
     Raises:
         QStoreError: what training would refuse, see `estimate_job`.
     """
+    return predict_for(config, described_data(config))
+
+
+def described_data(config: JobConfig) -> DescribedData:
+    """The job's data, loaded and described once for any number of predictions."""
     from qstore_ray.data.loader import DatasetLoader
 
-    found = estimate_job(config)
     dataset = DatasetLoader.load(config.dataset)
+    if dataset.config.task != "classification":
+        return DescribedData(dataset, None, f"the table has no {dataset.config.task}")
+    try:
+        return DescribedData(dataset, meta_features(*training_rows(dataset)))
+    except DataError as exc:  # they can be trained on, but not be compared with the table
+        return DescribedData(dataset, None, exc.message)
+
+
+def predict_for(config: JobConfig, data: DescribedData) -> JobPrediction:
+    """`predict_job`, for a job whose data are described already."""
+    found = estimate_job(config)
     seconds, band = _seconds(config, found)
-    accuracy, outside = predicted_score(config, dataset, found)
+    accuracy, outside = predicted_score(config, data, found)
     hardware = found.hardware
     return JobPrediction(
         seconds=seconds,
         seconds_low=None if band is None else band[0],
         seconds_high=None if band is None else band[1],
-        memory_mb=_memory_mb(found, dataset),
-        disk_mb=_disk_mb(config, found, dataset),
+        around_seconds=_START + _CHECKPOINT * config.trainer.epochs,
+        memory_mb=_memory_mb(found, data.dataset),
+        disk_mb=_disk_mb(config, found, data.dataset),
         circuits=found.circuits + found.test_circuits,
         shots=found.shots + found.test_shots,
         qpu_seconds=None if hardware is None else hardware.total.qpu_seconds,
@@ -105,15 +141,13 @@ def predict_job(config: JobConfig) -> JobPrediction:
 
 
 def predicted_score(
-    config: JobConfig, dataset: Dataset, found: Estimate
+    config: JobConfig, data: DescribedData, found: Estimate
 ) -> tuple[PredictedScore | None, list[str]]:
     """What the job will score on held-out rows, or why the table does not say."""
-    known = evidence()
+    known, meta = evidence(), data.meta
     outside, asked = job_configuration(config, found)
-    if dataset.config.task != "classification":
-        return None, [f"the table has no {dataset.config.task}", *outside]
-    x, y = dataset.plan("train").read_raw()
-    meta = meta_features(x, y)
+    if meta is None:
+        return None, [data.reason, *outside]
     nearest = known.nearest(meta.vector(), 1)[0]
     if nearest.distance > known.farthest:
         outside.append(
@@ -220,11 +254,13 @@ def _disk_mb(config: JobConfig, found: Estimate, dataset: Dataset) -> float:
 
 
 def _notes(config: JobConfig, found: Estimate) -> tuple[str, ...]:
-    notes = ["seconds leave out reading the data, checkpoints and scoring"]
+    notes = ["reading the data, scoring, and waiting for the disk at every checkpoint"]
+    if found.hardware is not None:
+        notes.append("seconds are of the QPU; its queue comes on top")
     if config.trainer.max_workers:
         notes.append(
-            f"seconds are of one process; {config.trainer.max_workers} workers share them, after "
-            "Ray has started"
+            f"the start of Ray; seconds are of one process, {config.trainer.max_workers} workers "
+            "share them"
         )
     if found.measured_steps:
         notes.append(f"seconds were timed on the first {found.measured_steps} steps")

@@ -12,14 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qstore_ray.advise.fault_tolerant import QUBITS, FaultTolerantCost, fault_tolerant_cost
-from qstore_ray.advise.predict import JobPrediction, predict_job
-from qstore_ray.errors import CircuitError, ConfigError
+from qstore_ray.advise.fault_tolerant import (
+    QUBITS,
+    FaultTolerantCost,
+    check_qubit,
+    fault_tolerant_cost,
+)
+from qstore_ray.advise.predict import DescribedData, JobPrediction, described_data, predict_for
+from qstore_ray.errors import CircuitError, ConfigError, ResourceError
 from qstore_ray.estimate import job_model
 
 if TYPE_CHECKING:
     from qstore_ray.circuits.template import Template
-    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.job import JobConfig
     from qstore_ray.types import ReadOnlyTable
 
@@ -78,20 +82,16 @@ def frontier(
         ConfigError: an unknown limit, or one that no variant keeps; or see `fault_tolerant_cost`.
         QStoreError: what training the job would refuse.
     """
-    from qstore_ray.data.loader import DatasetLoader
-
     limits = limits or {}
-    for name, value in limits.items():
-        if name not in LIMITS:
-            raise ConfigError("no such limit", field=name, value=value, fix=f"Take {LIMITS}.")
-    dataset = DatasetLoader.load(config.dataset)
+    _check_limits(limits)
     price = _price(error_budget, qubit)
-    found = [_variant(config, {}, dataset, price)]
+    data = described_data(config)
+    found = [_variant(config, {}, data, price)]
     for changes in _changes(config):
         try:
-            found.append(_variant(_changed(config, changes), changes, dataset, price))
-        except CircuitError:
-            continue  # an encoding that cannot take these features
+            found.append(_variant(_changed(config, changes), changes, data, price))
+        except (CircuitError, ResourceError):
+            continue  # an encoding that cannot take these features, or too large a circuit
     within = [each for each in found if _keeps(each, limits)]
     if not within:
         least = {name: min(each.costs[i] for each in found) for i, name in enumerate(LIMITS)}
@@ -115,10 +115,19 @@ def circuit_depth(template: Template) -> int:
     return max(free)
 
 
+def _check_limits(limits: Mapping[str, float]) -> None:
+    for name, value in limits.items():
+        if name not in LIMITS:
+            raise ConfigError("no such limit", field=name, value=value, fix=f"Take {LIMITS}.")
+        if not value >= 0.0:
+            raise ConfigError("a limit is 0 or more", field=name, value=value, fix="Leave it out.")
+
+
 def _price(
     error_budget: float | None, qubit: str
 ) -> Callable[[Template], FaultTolerantCost | None]:
     """The fault-tolerant cost of a circuit; None without a budget."""
+    check_qubit(qubit)
     if error_budget is None:
         return lambda _: None
     return lambda circuit: fault_tolerant_cost(circuit, error_budget=error_budget, qubit=qubit)
@@ -127,16 +136,16 @@ def _price(
 def _variant(
     config: JobConfig,
     changes: ReadOnlyTable,
-    dataset: Dataset,
+    data: DescribedData,
     price: Callable[[Template], FaultTolerantCost | None],
 ) -> JobVariant:
-    template = job_model(config, dataset).circuit.template
+    template = job_model(config, data.dataset).circuit.template
     pairs = sum(len(op.qubits) > 1 for op in template.ops)
     return JobVariant(
         changes,
         pairs,
         circuit_depth(template),
-        predict_job(config),
+        predict_for(config, data),
         fault_tolerant=price(template),
     )
 

@@ -48,19 +48,29 @@ class SkillModel:
 
     @classmethod
     def fit(
-        cls, meta: FloatArray, skills: FloatArray, families: AnyArray | None = None
+        cls,
+        meta: FloatArray,
+        skills: FloatArray,
+        families: AnyArray | None = None,
+        *,
+        scale: float = LENGTH,
+        ridge: float = RIDGE,
     ) -> SkillModel:
-        """From meta-features (D, M) and skills (D, C); families (D,) count equally in the mean."""
+        """From meta-features (D, M) and skills (D, C); families (D,) count equally in the mean.
+
+        Args:
+            scale: ℓ in median distances. ridge: λ.
+        """
         center: FloatArray = meta.mean(axis=0)
         deviation: FloatArray = meta.std(axis=0)
         spread: FloatArray = np.where(deviation > 0.0, deviation, 1.0)
         known: FloatArray = (meta - center) / spread
         apart = _distances(known, known)
-        length = LENGTH * float(np.median(apart[np.triu_indices(len(apart), 1)]))
+        length = scale * float(np.median(apart[np.triu_indices(len(apart), 1)]))
         rest: FloatArray = skills - _offset(meta)
         mean: FloatArray = family_weights(families, len(rest)) @ rest
         kernel = np.exp(-(apart**2) / (2.0 * length**2))
-        weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), rest - mean)
+        weights = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), rest - mean)
         return cls(center, spread, known, mean, weights.astype(np.float64), length)
 
     def predict(self, meta: FloatArray) -> FloatArray:
@@ -77,12 +87,19 @@ class SkillModel:
         return found[0] if meta.ndim == 1 else found
 
 
-def left_out_skills(meta: FloatArray, skills: FloatArray, families: AnyArray) -> FloatArray:
+def left_out_skills(
+    meta: FloatArray,
+    skills: FloatArray,
+    families: AnyArray,
+    *,
+    scale: float = LENGTH,
+    ridge: float = RIDGE,
+) -> FloatArray:
     """Predictions (D, C), each by a model that has not seen the data set's family."""
     found = np.empty_like(skills)
     for family in np.unique(families):
         own = families == family
-        model = SkillModel.fit(meta[~own], skills[~own], families[~own])
+        model = SkillModel.fit(meta[~own], skills[~own], families[~own], scale=scale, ridge=ridge)
         found[own] = model.predict(meta[own])
     return found
 

@@ -76,16 +76,16 @@ def recommend(
     from qstore_ray.advise.recommend import recommend as recommended
 
     config, dataset = open_data(data, changes or [])
+    job = None if output is None else _job_to_write(output, config)
     found = recommended(dataset, budget=budget, count=count)
-    written = None
-    if output is not None:
-        written = _write_job(output, config, dataset, found)
+    if output is not None and job is not None:
+        _write_job(Path(output), job, dataset, found)
     if as_json:
-        say_json({**_as_dict(found), "job": written})
+        say_json({**_as_dict(found), "job": output})
     else:
         say(recommendation_text(found))
-        if written:
-            note(f"Run it: qstore train {written}")
+        if output is not None:
+            note(f"Run it: qstore train {output}")
 
 
 @app.command(
@@ -202,14 +202,11 @@ def advantage(
         say(advantage_text(found))
 
 
-def _write_job(
-    output: str, config: JobConfig | None, dataset: Dataset, found: Recommendation
-) -> str:
-    from qstore_ray.advise.as_job import job_of
+def _job_to_write(output: str, config: JobConfig | None) -> JobConfig:
+    """The job that a candidate goes into, after a look at where it is to be written."""
     from qstore_ray.errors import UsageError
 
-    path = Path(output)
-    if path.exists():
+    if Path(output).exists():
         raise UsageError(
             "the file exists", field="--output", value=output, fix="Name a file that does not."
         )
@@ -220,8 +217,24 @@ def _write_job(
             value=output,
             fix="Give the job file that it was prepared from.",
         )
-    path.write_text(job_of(found.ranked[0].candidate, config, dataset).to_toml(), encoding="utf-8")
-    return output
+    return config
+
+
+def _write_job(path: Path, config: JobConfig, dataset: Dataset, found: Recommendation) -> None:
+    from qstore_ray.advise.as_job import job_of
+    from qstore_ray.errors import UsageError
+
+    text = job_of(found.ranked[0].candidate, config, dataset).to_toml()
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the file: {exc.strerror or type(exc).__name__}",
+            field="--output",
+            value=str(path),
+            fix="Give a file in a folder that exists and may be written to.",
+        ) from exc
 
 
 def _as_dict(found: Recommendation) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
@@ -30,6 +31,7 @@ from qstore_ray.cli import (
     output,
     privacy,
     serve,
+    usage,
 )
 from qstore_ray.cli.commands import (
     config,
@@ -49,6 +51,7 @@ from qstore_ray.cli.submit.command import EXAMPLES, submit
 from qstore_ray.cli.tune import tune
 from qstore_ray.cli.tune.group import RUN
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
+from qstore_ray.ops.usage.commands import count_command, is_counting
 from qstore_ray.wording import on_command_line
 
 app = typer.Typer(
@@ -76,6 +79,7 @@ app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.command("health", epilog=health.EXAMPLES)(health.health)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
+app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
 app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
@@ -123,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     as_json = "--json" in words
+    began, clock = time.time(), time.monotonic()
     try:
         code = _run(words, as_json)
     except QStoreError as exc:
@@ -131,8 +136,20 @@ def _main(words: list[str]) -> int:
     except KeyboardInterrupt:
         output.report(stopped_error(), as_json=as_json)
         code = InterruptedRunError.exit_code
+    _count(words, began, time.monotonic() - clock, code)
     output.flush()
     return code
+
+
+def _count(words: list[str], began: float, seconds: float, code: int) -> None:
+    """Count the command, without its arguments, if the user has switched that on."""
+    if not is_counting():
+        return
+    path = _context_of(typer.main.get_command(app), words).command_path
+    try:
+        count_command(path.removeprefix("qstore").strip() or "qstore", began, seconds, code)
+    except OSError as exc:
+        output.note(f"warning: this command was not counted: {exc.strerror}")
 
 
 def _run(words: list[str], as_json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from qstore_ray.federated.result import FederatedResult
     from qstore_ray.track.base import Display
     from qstore_ray.train.run.run_folder import Existing
+
+_MOST_ROUNDS: Final = 3
+"""That the result names, of those which excluded a client."""
 
 EXAMPLES = examples(
     "federate jobs/digits_federated.toml",
@@ -108,6 +111,7 @@ def _as_dict(config: FederatedJob, result: FederatedResult) -> dict[str, Any]:
 
 
 def _as_text(config: FederatedJob, result: FederatedResult) -> str:
+    from qstore_ray.federated.rounds import excluded_text
     from qstore_ray.learn.privacy.statement import statement_text
 
     federation = config.federation
@@ -128,8 +132,10 @@ def _as_text(config: FederatedJob, result: FederatedResult) -> str:
         lines.append(("rows", f"ε of at most {max(spent):.4g} for each row of a client"))
     if (report := _report(result)) is not None:
         lines.append(("report", report))
-    for record in result.history:
-        lines += [(f"round {record.round}", f"{c}: {why}") for c, why in record.excluded.items()]
+    excluded = [record for record in result.history if record.excluded]
+    lines += [("without", excluded_text(record)) for record in excluded[:_MOST_ROUNDS]]
+    if len(excluded) > _MOST_ROUNDS:
+        lines.append(("without", f"and others in {len(excluded) - _MOST_ROUNDS} more rounds"))
     rows = [
         [name, int(counts.sum()), " ".join(map(str, counts.tolist()))]
         for name, counts in result.shards.items()

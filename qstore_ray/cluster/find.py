@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from qstore_ray.cluster.processes import is_supervised
+from qstore_ray.cluster.processes import cluster_folder, is_supervised
 from qstore_ray.cluster.record import (
     ClusterRecord,
     folder_locked,
     read_record,
     read_token,
     software,
-    state_folder,
 )
 from qstore_ray.cluster.stop import sweep
 from qstore_ray.errors import BackendError
@@ -52,7 +51,7 @@ def find_cluster() -> FoundCluster:
         record, was_stale = find_cluster()
         assert record is None or record.address.startswith("127.0.0.1:")
     """
-    folder = state_folder()
+    folder = cluster_folder()
     if (record := _running(folder)) is not None:
         return FoundCluster(record)
     if not folder.exists():
@@ -109,7 +108,7 @@ def warm_token() -> str:
     Raises:
         BackendError: it cannot be read.
     """
-    folder = state_folder()
+    folder = cluster_folder()
     try:
         return read_token(folder)
     except OSError as exc:

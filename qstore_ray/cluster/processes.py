@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from qstore_ray.cluster.record import ClusterRecord, boot_id
+from qstore_ray.cluster.record import ClusterRecord, boot_id, read_record, state_folder
 
 SUPERVISOR = "qstore_ray.cluster.supervisor"
 
@@ -33,6 +33,19 @@ def processes() -> Iterator[Process]:
         with suppress(ProcessLookupError, PermissionError):
             if command:
                 yield Process(pid, os.getsid(pid), command)
+
+
+def cluster_folder() -> Path:
+    """The folder of the cluster of this user on this machine; it exists while there is one.
+
+    It is that of this host's name, or of the name that the host had when the cluster was started:
+    a laptop may get another name in another network.
+    """
+    folder = state_folder()
+    if folder.exists() or not folder.parent.is_dir():
+        return folder
+    others = sorted(each for each in _readable(folder.parent) if _is_here(read_record(each)))
+    return others[0] if others else folder
 
 
 def is_supervised(record: ClusterRecord) -> bool:
@@ -67,6 +80,20 @@ def send(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process, unless it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _readable(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # what starts or stops a cluster there says so
+        return []
+
+
+def _is_here(record: ClusterRecord | None) -> bool:
+    """Whether it is of this machine: its supervisor runs here, or ran here since the start."""
+    if record is None:
+        return False
+    return (record.boot != "" and record.boot == boot_id()) or is_supervised(record)
 
 
 def _supervises(process: Process, record: ClusterRecord) -> bool:

@@ -1,7 +1,8 @@
 """What is known of the cluster of this user on this machine: a record and a token, in a folder.
 
 The folder is `$XDG_STATE_HOME/qstore_ray/cluster/HOST`, or the same below `~/.local/state`. The
-host is part of it because several machines may share a home folder.
+host is part of it because several machines may share a home folder; `processes.py` finds the folder
+of a machine that has another name since.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def boot_id() -> str:
 
 
 def state_folder() -> Path:
-    """The folder of the record and the token; it exists while there is a cluster."""
+    """The folder of the record and the token of a cluster that is started now."""
     named = os.environ.get("XDG_STATE_HOME", "")
     root = Path(named) if os.path.isabs(named) else expanded("~/.local/state")  # noqa: PTH117
     return root / "qstore_ray" / "cluster" / socket.gethostname()

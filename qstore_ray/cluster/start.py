@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qstore_ray.cluster.find import LOOPBACK, WORKER_SETTINGS, check_software, find_locked
-from qstore_ray.cluster.processes import SUPERVISOR, wait_until
+from qstore_ray.cluster.processes import SUPERVISOR, cluster_folder, wait_until
 from qstore_ray.cluster.record import (
     LOG,
     ClusterRecord,
@@ -69,12 +69,13 @@ def start_cluster(nodes: int = 1, cpus: int | None = None) -> Started:
         BackendError: it does not start, or one of other versions runs.
     """
     size = cluster_size(nodes, cpus)
-    folder = state_folder()
-    with folder_locked(folder):
+    with folder_locked(state_folder()):
+        folder = cluster_folder()
         record, was_stale = find_locked(folder)
         if record is not None:
             check_software(record)
             return Started(record, new=False, was_stale=was_stale)
+        folder = state_folder()
         folder.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as unless_started:
             unless_started.callback(sweep, folder)

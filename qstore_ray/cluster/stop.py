@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from qstore_ray.cluster.drivers import announce_end
-from qstore_ray.cluster.processes import is_supervised, members, send, wait_until
+from qstore_ray.cluster.processes import cluster_folder, is_supervised, members, send, wait_until
 from qstore_ray.cluster.record import (
     LOG,
     RECORD,
@@ -16,7 +16,6 @@ from qstore_ray.cluster.record import (
     ClusterRecord,
     folder_locked,
     read_record,
-    state_folder,
 )
 from qstore_ray.errors import BackendError
 
@@ -36,7 +35,7 @@ def stop_cluster() -> ClusterRecord | None:
     Examples:
         stop_cluster()
     """
-    folder = state_folder()
+    folder = cluster_folder()
     if not folder.exists():
         return None
     with folder_locked(folder):

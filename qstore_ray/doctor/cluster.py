@@ -9,8 +9,8 @@ from pathlib import Path
 
 from qstore_ray.cluster.address import host_and_port
 from qstore_ray.cluster.find import check_software
-from qstore_ray.cluster.processes import is_supervised
-from qstore_ray.cluster.record import read_record, state_folder
+from qstore_ray.cluster.processes import cluster_folder, is_supervised
+from qstore_ray.cluster.record import read_record
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.storage import written
 from qstore_ray.errors import BackendError, ConfigError
@@ -38,7 +38,7 @@ def examine_cluster(address: str | None) -> Iterator[Diagnosis]:
 
 def _warm() -> Diagnosis:
     """The cluster of this machine that a training would join; what a dead one has left is left."""
-    record = read_record(state_folder())
+    record = read_record(cluster_folder())
     if record is None:
         return _can_start()
     if not is_supervised(record):
@@ -59,7 +59,7 @@ def _warm() -> Diagnosis:
 def _can_start() -> Diagnosis:
     """Whether `start_cluster` could write its record, where no cluster is."""
     found = "none is named; a training starts a Ray of its own on this machine"
-    there, refused = written(state_folder())
+    there, refused = written(cluster_folder())
     if refused is None:
         return Diagnosis("cluster", "ok", found)
     return Diagnosis(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from qstore_ray.errors import ConfigError, DataError, UsageError
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.secure_sum.member import OpenedShares, PublicKeys
 from qstore_ray.federated.secure_sum.run import check_threshold
-from qstore_ray.federated.secure_sum.shamir import SHARE_BYTES
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.federated.strategies.base import ClientUpdate
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
@@ -120,50 +118,6 @@ def memory_fault(memory: Any) -> str:
         if not isinstance(name, str) or not is_array:
             return "it remembers something else than named arrays of numbers"
     return ""
-
-
-class SumShape(NamedTuple):
-    """What the answers to the messages of a secure sum have to look like.
-
-    Attributes:
-        length: P. members: that took part in message 1. stayed: that sent their input.
-    """
-
-    length: int
-    members: frozenset[int]
-    stayed: frozenset[int] = frozenset()
-
-
-def answer_fault(message: str, answer: Any, number: int, shape: SumShape) -> str:
-    """Why an answer in a secure sum is excluded; "" for a sound one.
-
-    It says nothing about the contents, which nobody but their receivers can read.
-    """
-    if message == "keys":
-        sound = isinstance(answer, PublicKeys) and all(_is_bytes(key, 32) for key in answer)
-        return "" if sound else "it sent no public keys"
-    if message == "shares":
-        return "" if _has_shares(answer, shape.members - {number}) else "it sent no sealed shares"
-    if message == "masked":
-        is_masked = isinstance(answer, np.ndarray) and answer.dtype == np.uint64
-        if is_masked and answer.shape == (shape.length,):
-            return ""
-        return f"it sent no masked vector of {shape.length} numbers"
-    sound = isinstance(answer, OpenedShares) and (
-        _has_shares(answer.own, shape.stayed, SHARE_BYTES)
-        and _has_shares(answer.keys, shape.members - shape.stayed, SHARE_BYTES)
-    )
-    return "" if sound else "it opened no shares"
-
-
-def _has_shares(given: Any, numbers: frozenset[int], length: int | None = None) -> bool:
-    if not isinstance(given, Mapping) or given.keys() != numbers:
-        return False
-    return all(_is_bytes(share, length) for share in given.values())
-
-
-def _is_bytes(value: Any, length: int | None) -> bool:
-    return isinstance(value, bytes) and length in (None, len(value))
 
 
 def check_federation(

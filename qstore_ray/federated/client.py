@@ -69,6 +69,7 @@ class LocalClient:
         self._objective = TrainingObjective(
             model, backend, trainer.gradient, LocalReducer(), trainer.gradient_options
         )
+        self._stepper = Stepper(trainer, self._objective)  # it has no state, so rounds share it
         self._n_rows = len(rows.x)
         self._personal = personal_mask(model, federation.personal)
 
@@ -85,12 +86,14 @@ class LocalClient:
         is_plain = not task.rule.proximal and own is None
         private = None if self._privacy is None else self._privacy.of_round(task)
         source = HeldBatches(self._trainer, self._held, private) if private else self._source
-        stepper = Stepper(
-            self._trainer,
-            self._objective,
-            private,
-            correction=None if is_plain else lambda at, g: task.corrected(at, g, own),
-        )
+        stepper = self._stepper
+        if private is not None or not is_plain:
+            stepper = Stepper(
+                self._trainer,
+                self._objective,
+                private,
+                correction=None if is_plain else lambda at, g: task.corrected(at, g, own),
+            )
         state = self._begin(stepper, task, memory)
         loss = count = rates = 0.0
         for number in range(self._federation.local_epochs):

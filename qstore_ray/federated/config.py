@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.federated.secure_sum.graph import (
+    GraphRule,
+    complete_graph,
+    promise_of,
+    sparse_graph,
+)
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.federated.strategies.base import Strategy
 from qstore_ray.learn.privacy.config import PrivacyConfig
@@ -36,6 +43,9 @@ class FederationConfig(Config):
         secure_sum: the server gets the sum of a round's updates and no single one; see
             `federated.secure_sum`. secure_threshold: the share of a round's clients that must
             stay, above one half; with fewer the round changes nothing.
+        secure_neighbours: `few`: above 32 clients each masks its update with as few others as are
+            safe; `all`: with all others. secure_colluding: the share of a round's clients that
+            may pool what they see with the server, for `few`.
         privacy: hides the part of each client in the model: its change of θ is clipped to norm
             `clip`, and noise is added to their sum; ε is then about clients, not rows. See
             `federated.privacy`.
@@ -62,6 +72,8 @@ class FederationConfig(Config):
     personal: tuple[str, ...] = ()
     secure_sum: bool = False
     secure_threshold: float = Field(default=0.67, gt=0.5, le=1.0)
+    secure_neighbours: Literal["few", "all"] = "few"
+    secure_colluding: float = Field(default=0.2, ge=0.0, lt=1.0)
     privacy: PrivacyConfig | None = None
     deadline: float | None = Field(default=None, gt=0.0)
     num_workers: int = Field(default=0, ge=0)
@@ -145,13 +157,33 @@ class FederationConfig(Config):
             )
 
     def recipe(self) -> Table:
-        """The fields that decide the result; rounds count apart, since a run may get more."""
-        where = {"rounds", "deadline", "num_workers"}
+        """The fields that decide the result; rounds count apart, since a run may get more.
+
+        Who masks with whom does not: the masks cancel.
+        """
+        where = {"rounds", "deadline", "num_workers", "secure_neighbours", "secure_colluding"}
         return {name: value for name, value in self.to_dict().items() if name not in where}
 
     def hidden_threshold(self, n_asked: int) -> int:
         """How many clients of a round must stay for its secure sum."""
         return min(n_asked, max(n_asked // 2 + 1, math.ceil(self.secure_threshold * n_asked)))
+
+    def sum_rule(self, n_asked: int) -> GraphRule:
+        """Who masks with whom in a secure sum of a round that asks N clients."""
+        threshold = self.hidden_threshold(n_asked)
+        if self.secure_neighbours == "all":
+            return partial(complete_graph, threshold=threshold)
+        return partial(sparse_graph, threshold=threshold, colluding=self._colluding(n_asked))
+
+    def sum_promise(self, n_asked: int) -> str:
+        """What the secure sum of a round promises that asks N clients; "" without one."""
+        if not self.secure_sum:
+            return ""
+        threshold = self.hidden_threshold(n_asked)
+        return promise_of(self.sum_rule(n_asked), n_asked, threshold, self._colluding(n_asked))
+
+    def _colluding(self, n_asked: int) -> int:
+        return math.ceil(self.secure_colluding * n_asked)
 
     def per_round(self, n_clients: int) -> int:
         """How many of N clients are asked in a round."""

@@ -30,7 +30,15 @@ def check_longer_federation(
         return
     epochs = federation.local_epochs
     longer = trainer.model_copy(update={"epochs": federation.rounds * epochs})
-    check_longer(longer, rounds * epochs, 1, path, field=_FIELD)
+    try:
+        check_longer(longer, rounds * epochs, 1, path, field=_FIELD)
+    except RunExistsError as exc:
+        raise RunExistsError(
+            f"{exc.message}, which are {rounds} rounds",
+            field=_FIELD,
+            value=federation.rounds,
+            fix="Begin a new run. A schedule such as constant, step or plateau can be made longer.",
+        ) from exc
     if trainer.privacy is not None and trainer.privacy.noise_multiplier is None:
         raise RunExistsError(
             f"the noise of the clients was chosen for {rounds} rounds",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from qstore_ray.types import Table
 
 KEY_DIGEST: Final = DIGEST.partition(".")[2]
+_MOST_NAMED: Final = 5
+"""Clients in a line of the log."""
 
 
 class FederationRounds:
@@ -149,7 +151,9 @@ class FederationRounds:
         return round(time.monotonic() - self._began, 3)
 
     def _commit(self, state: FederationState) -> None:
-        """Write the state after a round; what it replaces is deleted afterwards."""
+        """Write the state after a round, also to an object store; what it replaces is deleted
+        afterwards.
+        """
         if self._key is not None and self._is_over(state):  # no later round needs its noise again
             none = np.zeros(len(self._key.digest), np.uint8)
             state = replace(state, privacy={**state.privacy, KEY_DIGEST: none})
@@ -166,13 +170,22 @@ class FederationRounds:
             },
         )
         prune_checkpoints(folder.checkpoints, self._kept)
+        folder.upload()
+
+
+def excluded_text(record: RoundRecord) -> str:
+    """Who was excluded from a round and why, in a line; rounds are counted from 1 in it."""
+    shown = [f"{client}: {why}" for client, why in list(record.excluded.items())[:_MOST_NAMED]]
+    left = len(record.excluded) - len(shown)
+    more = [f"and {left} more, see rounds.jsonl"] if left else []
+    return f"round {record.round + 1} had no sound update of {'; '.join([*shown, *more])}"
 
 
 def _write_record(metrics: MetricsFile, record: RoundRecord, more: Mapping[str, Any]) -> None:
     done = record.round + 1
-    for client, why in record.excluded.items():
+    if record.excluded:
         metrics.append(
-            {"event": "warning", "message": f"round {record.round}: {client} is excluded: {why}"}
+            {"event": "warning", "message": excluded_text(record), "excluded": len(record.excluded)}
         )
     metrics.append(
         {"event": "round", "step": done, "round": record.round, "asked": list(record.asked),

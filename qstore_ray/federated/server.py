@@ -19,12 +19,13 @@ import numpy as np
 
 from qstore_ray.data.batches.order import shuffled
 from qstore_ray.errors import CheckpointError, QStoreError
-from qstore_ray.federated.checks import SumShape, answer_fault, fault_of, memory_fault
+from qstore_ray.federated.checks import fault_of, memory_fault
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.fleet import ClientFault, Fleet
 from qstore_ray.federated.hosts.member import HiddenUpdate, RoundTask
 from qstore_ray.federated.journal import Membership, RoundJournal
 from qstore_ray.federated.secure_sum import crypto
+from qstore_ray.federated.secure_sum.graph import GraphRule
 from qstore_ray.federated.secure_sum.run import check_threshold, collected_sum
 from qstore_ray.federated.strategies.base import ClientUpdate, Strategy
 
@@ -108,7 +109,8 @@ class RoundRecord(NamedTuple):
 
     Attributes:
         round: its number. asked: clients that were asked. excluded: why the updates of some did
-            not count. used: clients whose updates counted.
+            not count, or what a client did wrong after its masked vector was added. used: clients
+            whose updates counted.
         loss: their mean training loss, weighted by rows; NaN if the round changed nothing, or if
             it is not known.
         change: ‖θ_{t+1} − θ_t‖.
@@ -258,7 +260,8 @@ class _Round:
             len(updates) < needed or self._shortage(len(updates))
         )  # fmt: skip
         if config.secure_sum and not failed:
-            updates, failed = self._hidden([each.client for each in updates], needed)
+            rule = config.sum_rule(len(asked))
+            updates, failed = self._hidden([each.client for each in updates], needed, rule)
         memories = {update.client: memories[update.client] for update in updates}
         excluded = dict(sorted(self._excluded.items()))
         return _Collected(tuple(asked), excluded, updates, memories, failed, config.secure_sum)
@@ -305,7 +308,9 @@ class _Round:
             return True
         return False
 
-    def _hidden(self, clients: list[str], threshold: int) -> tuple[list[ClientUpdate], bool]:
+    def _hidden(
+        self, clients: list[str], threshold: int, rule: GraphRule
+    ) -> tuple[list[ClientUpdate], bool]:
         """Updates of which each is the mean of all, from a secure sum; whether it was given up.
 
         Model, control variate and loss are summed as one vector. The numbers of rows stay with the
@@ -313,38 +318,30 @@ class _Round:
         """
         task = self._task
         numbers = dict(enumerate(clients, start=1))
-        places = {name: number for number, name in numbers.items()}
         length = len(task.theta) + (0 if task.control is None else len(task.theta)) + 1
-        shape = SumShape(length, frozenset(numbers))
 
         def ask(message: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-            nonlocal shape
             by_name = {numbers[number]: given for number, given in arguments.items()}
-            if message == "shares":
-                shape = shape._replace(members=frozenset(arguments))
-            if message == "unmask":
-                shape = shape._replace(stayed=frozenset(arguments))
-            found = {}
-            for name, answer in self._ask(message, by_name).items():
-                number = places[name]
-                if fault := answer_fault(message, answer, number, shape):
-                    self._excluded[name] = fault
-                else:
-                    found[number] = answer
-            if message == "shares":
-                shape = shape._replace(members=frozenset(found))
-            return found
+            answers = self._ask(message, by_name)
+            return {number: answers[name] for number, name in numbers.items() if name in answers}
 
+        def blame(number: int, said: str) -> None:
+            self._excluded[numbers[number]] = blamed[numbers[number]] = said
+
+        blamed: dict[str, str] = {}
         try:
             check_threshold(threshold, len(clients))
-            total, stayed = collected_sum(ask, numbers, crypto.new_secret(), threshold, length)
+            total, stayed = collected_sum(
+                ask, numbers, crypto.new_secret(), threshold, length,
+                rule=rule, blame=blame,
+            )  # fmt: skip
         except QStoreError as exc:
             self._excluded |= {c: f"the sum was given up: {exc.message}" for c in clients
                                if c not in self._excluded}  # fmt: skip
             return [], True
         names = [numbers[number] for number in sorted(stayed)]
-        for client in set(names) & self._excluded.keys():  # it left after its input
-            del self._excluded[client]
+        for client in set(names) & self._excluded.keys() - blamed.keys():
+            del self._excluded[client]  # it left after its input
         mean, size = total / len(names), len(task.theta)
         control = None if task.control is None else mean[size:-1]
         theta = task.theta + mean[:size]
@@ -354,12 +351,12 @@ class _Round:
 
 def _size(value: Any) -> int:
     """Bytes of the arrays and texts in a message."""
-    if isinstance(value, np.ndarray):
-        return int(value.nbytes)
     if isinstance(value, bytes):
         return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(_size, value.values()))
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
     if isinstance(value, tuple | list):
         return sum(map(_size, value))
+    if isinstance(value, Mapping):
+        return sum(map(_size, value.values()))
     return 0

@@ -253,6 +253,8 @@ class FederatedTrainer:
             "shards": {name: counts.tolist() for name, counts in table.items()},
             "class_names": [str(label) for label in opened.facts[min(opened.facts)].classes],
         }
+        if promise := self.federation.sum_promise(self.federation.per_round(len(opened.facts))):
+            facts["secure_sum"] = promise
         rounds = FederationRounds(
             folder, opened.fleet, self.federation, opened.described,
             kept=self.trainer.checkpoints_kept, private=private, key=key, facts=facts,

@@ -10,13 +10,14 @@ from qstore_ray.figures.base import BLUE, PALETTE, finish, new_figure, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_NAMED: Final = len(PALETTE)
+_MOST_NAMED: Final = 2 * len(PALETTE)
 
 
 def client_figure(losses: Mapping[int, Mapping[str, float]]) -> Figure | None:
     """A line for each client; None if no client has a loss.
 
-    With more clients than there are colours all lines have one colour and no name.
+    Clients beyond the number of colours have dashed lines; beyond twice that number all lines have
+    one colour and no name.
 
     Args:
         losses: of the clients of each round, by their ids.
@@ -34,7 +35,8 @@ def client_figure(losses: Mapping[int, Mapping[str, float]]) -> Figure | None:
         axes.plot(
             [number + 1 for number, _ in points],
             [loss for _, loss in points],
-            color=PALETTE[place] if is_named else BLUE,
+            linestyle="--" if is_named and place >= len(PALETTE) else "-",
+            color=PALETTE[place % len(PALETTE)] if is_named else BLUE,
             alpha=1.0 if is_named else 0.4,
             marker="o" if len(points) <= 1 else None,
             linewidth=1.5,

@@ -89,10 +89,16 @@ def curves_figure(kind: str, runs: Mapping[str, Sequence[Record]]) -> Figure | N
     if one:
         axes.set_title(short(next(iter(runs)), 40), loc="right", color="#666666", fontsize=9)
     _draw(axes, drawn)
+    axes.set_xlabel("/".join(sorted({unit_of(records) for records in runs.values()})))
     axes.set_ylabel(_KINDS[kind].axis)
     if kind in {"learning_rate", "gradients"}:
         _scale(axes, [value for line in drawn for value in line.y])
     return figure
+
+
+def unit_of(records: Sequence[Record]) -> str:
+    """What an `epoch` record of a run is of: an epoch, or a round of a federation."""
+    return "round" if any(record.get("event") == "round" for record in records) else "epoch"
 
 
 def _lines_of_one(kind: str, epochs: Sequence[Record]) -> Iterator[_Line]:
@@ -157,7 +163,6 @@ def _draw(axes: Axes, lines: Sequence[_Line]) -> None:
         below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
         axes.legend(frameon=False, fontsize=8 if many else 10, **below)
     axes.margins(x=0.02)
-    axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     finish(axes)
 

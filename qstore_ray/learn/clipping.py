@@ -66,9 +66,8 @@ def clip_rows(gradients: FloatArray, limit: float) -> FloatArray:
         norms = np.sqrt(np.einsum("bp,bp->b", gradients, gradients))
     for row in np.flatnonzero(~((norms > 1e-150) & (norms < 1e150))):
         norms[row] = global_norm(gradients[row])  # also where squares overflow or vanish
-    factors = _factors(norms, limit)
     with np.errstate(invalid="ignore"):  # of rows that are not finite
-        return gradients * factors[:, None]
+        return gradients * _factors(norms, limit)[:, None]
 
 
 def clip_factors(squares: FloatArray, limit: float) -> FloatArray:
@@ -86,8 +85,7 @@ def clip_factors(squares: FloatArray, limit: float) -> FloatArray:
 def _factors(norms: FloatArray, limit: float) -> FloatArray:
     norms = norms * (1.0 + 1e-12)
     factors = np.ones(norms.shape)
-    with np.errstate(invalid="ignore"):
-        np.divide(limit, norms, out=factors, where=norms > limit)
+    np.divide(limit, norms, out=factors, where=norms > limit)
     return factors
 
 

@@ -51,10 +51,12 @@ class UnpaddedBackend:
         found = self._backend.evaluate(
             template, observables, bindings.part(real), **self._unpadded(options)
         )
-        return self._padded(found, real)
+        return self._padded(found, len(bindings))
 
-    def _real(self, n: int) -> AnyArray:
-        """Which of n rows are real (n,): there may be several copies of the padded batch."""
+    def _real(self, n: int) -> slice | AnyArray:
+        """Which of n rows are real: there may be several copies of the padded batch."""
+        if n == self._n_padded:
+            return slice(self._n_rows)
         real: AnyArray = np.arange(n) % self._n_padded < self._n_rows
         return real
 
@@ -64,12 +66,17 @@ class UnpaddedBackend:
             return options
         return {**options, "key": key._replace(n_rows=self._n_rows)}
 
-    def _padded(self, found: Estimates, real: AnyArray) -> Estimates:
-        copy, row = np.divmod(np.arange(len(real)), self._n_padded)
-        place = copy * self._n_rows + np.where(row < self._n_rows, row, 0)
+    def _padded(self, found: Estimates, n: int) -> Estimates:
+        """Estimates of n rows."""
+        place = np.zeros(n, np.int64)
+        if n == self._n_padded:
+            place[: self._n_rows] = np.arange(self._n_rows)
+        else:
+            copy, row = np.divmod(np.arange(n), self._n_padded)
+            place = copy * self._n_rows + np.where(row < self._n_rows, row, 0)
         variances, shared = found.variances, found.shared_errors
         return Estimates(
-            found.values[place],
+            found.values.take(place, axis=0),
             None if variances is None else variances[place],
             found.usage,
             None if shared is None else shared[place],
@@ -91,7 +98,8 @@ class DifferentiableUnpaddedBackend(UnpaddedBackend):
         **options: Any,
     ) -> tuple[Estimates, Pullback]:
         """See `DifferentiableBackend.vjp`: the gradients of padded rows are zeros."""
-        real = self._real(len(bindings))
+        n = len(bindings)
+        real = self._real(n)
         found, pullback = self._backend.vjp(
             template, observables, bindings.part(real), rows_gradient=rows_gradient,
             **self._unpadded(options),
@@ -100,12 +108,12 @@ class DifferentiableUnpaddedBackend(UnpaddedBackend):
         def padded(cotangent: FloatArray) -> Gradients:
             rows, params, amplitudes = pullback(cotangent[real])
             return Gradients(
-                _with_zeros(rows, real),
-                params if options.get("block") else _with_zeros(params, real),
-                None if amplitudes is None else _with_zeros(amplitudes, real),
+                _with_zeros(rows, real, n),
+                params if options.get("block") else _with_zeros(params, real, n),
+                None if amplitudes is None else _with_zeros(amplitudes, real, n),
             )
 
-        return self._padded(found, real), padded
+        return self._padded(found, n), padded
 
 
 def without_padding(backend: Backend, n_rows: int, n_padded: int) -> Backend:
@@ -120,8 +128,8 @@ def without_padding(backend: Backend, n_rows: int, n_padded: int) -> Backend:
     return UnpaddedBackend(backend, n_rows, n_padded)
 
 
-def _with_zeros(found: AnyArray, real: AnyArray) -> AnyArray:
+def _with_zeros(found: AnyArray, real: slice | AnyArray, n: int) -> AnyArray:
     """Rows of the real ones (R, …) among zeros (n, …)."""
-    result: AnyArray = np.zeros((len(real), *found.shape[1:]), found.dtype)
+    result: AnyArray = np.zeros((n, *found.shape[1:]), found.dtype)
     result[real] = found
     return result

@@ -101,7 +101,8 @@ def value_and_grad(
         slopes = slopes * weight[..., None]
     gradient = out[:, :-EXTRA]
     if clip is not None and model.pre is None and model.post is None and clip > _SMALLEST_CLIP:
-        gradient[:] = _clipped(model, parts, hidden, slopes, pullback, angles, clip)
+        found = model.split(gradient)
+        _fill_clipped(parts, found, hidden, slopes, pullback, angles, clip)
     else:
         if clip is not None:  # gradients of single rows, to be clipped
             gradient = np.zeros((len(x) // BLOCK, BLOCK, model.n_parameters))
@@ -282,24 +283,22 @@ def _through_head(
     return slopes
 
 
-def _clipped(
-    model: QuantumModel,
+def _fill_clipped(
     parts: Parts,
+    found: Parts,
     hidden: FloatArray,
     slopes: FloatArray,
     pullback: Pullback,
     angles: FloatArray,
     limit: float,
-) -> FloatArray:
-    """Σ over each block of the clipped gradients of its rows (blocks, P), without layers.
+) -> None:
+    """Fill `found` with Σ over each block of the clipped gradients of its rows, without layers.
 
     The gradient of a row by the head is an outer product h ⊗ s, whose norm is ‖h‖·‖s‖ (Goodfellow
     2015, arXiv:1510.01799), so it is never written out: the clipped rows are summed by the head's
     own product, with s scaled down.
     """
-    gradient = np.zeros((len(slopes), model.n_parameters))
-    found, inner = model.split(gradient), slopes
-    squares = np.zeros(slopes.shape[:2])
+    inner, squares = slopes, np.zeros(slopes.shape[:2])
     if parts.weights is not None:
         squares += (_squares(hidden) + 1.0) * _squares(slopes)
         inner = slopes @ parts.weights.T
@@ -314,7 +313,6 @@ def _clipped(
         filled[:] = (factors[:, None, :] @ each)[:, 0]
     if found.weights is not None and found.bias is not None:
         fill_dense(found.weights, found.bias, hidden, slopes * factors[..., None])
-    return gradient
 
 
 def _squares(rows: FloatArray) -> FloatArray:
@@ -348,7 +346,8 @@ def _padded(rows: AnyArray, n_rows: int) -> AnyArray:
     missing = n_rows - len(rows)
     if not missing:
         return rows
-    padded: AnyArray = rows[np.concatenate([np.arange(len(rows)), np.zeros(missing, np.int64)])]
+    padded: AnyArray = np.empty((n_rows, *rows.shape[1:]), rows.dtype)
+    padded[: len(rows)], padded[len(rows) :] = rows, rows[0]
     return padded
 
 

@@ -1,9 +1,13 @@
-"""Operations: what is wrong with runs, what they have used, and a page that shows them.
+"""Operations: what is wrong with the runs of a folder, what goes wrong, and what they have used.
 
-rules        what a stream of metrics is judged by: pure functions with hysteresis
-watch        follows the metrics of runs, and opens and closes alerts
-notify       who is told of an alert: the log, a webhook
-alerts.py    the log of alerts that is written and read
-health       checks of everything a run needs, each within a deadline
-dashboard    one page, on this machine alone, that shows what runs and what has run
+Begin with `alerts.py`, the log that everything else writes or reads.
+
+    rules/       what a fault looks like in the metrics of a run: pure functions
+    watch/       runs that are followed, from outside or from within a training
+    notify/      where alerts are sent
+    health/      checks of what runs now, each with a time limit (`deadline.py`)
+    usage/       what was used, and what it cost
+    dashboard/   one page, on this machine alone, that shows what runs and what has run
+
+Nothing here changes a run: run folders are read, and the log of alerts lies beside them.
 """

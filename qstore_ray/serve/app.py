@@ -186,7 +186,10 @@ class Predictor:
         if asked.proba:
             if "probability" not in found:
                 raise ConfigError(
-                    "this model gives no class probabilities", field="params.proba", value=True
+                    "this model gives no class probabilities",
+                    field="params.proba",
+                    value=True,
+                    fix="Leave params out: the predictions are numbers, not classes.",
                 )
             answer["probabilities"] = found["probability"].tolist()
             answer["classes"] = list(self._model.classes)

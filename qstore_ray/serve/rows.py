@@ -16,6 +16,7 @@ from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 _FORMATS: Final = ("dataframe_records", "dataframe_split", "instances")
 _FIX: Final = 'For example {"instances": [[5.1, 3.5, 1.4, 0.2]]}.'
+_PARAMS_FIX: Final = 'Send "params": {"proba": true}, or leave params out.'
 
 
 class AskedRows(NamedTuple):
@@ -87,19 +88,30 @@ def _split(table: Any) -> dict[str, list[Any]]:
         raise DataError("this has columns and data", field=field, fix=_FIX)
     names, data = _list(table["columns"], field), _list(table["data"], field)
     if len(set(map(str, names))) < len(names):
-        raise DataError("two columns have one name", field=field, value=names)
+        raise DataError(
+            "two columns have one name",
+            field=field,
+            value=names,
+            fix="Name each column once; GET /model lists the columns of this model.",
+        )
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):
             raise DataError(
-                f"row {number} has not one value for each of the {len(names)} columns", field=field
+                f"row {number} has not one value for each of the {len(names)} columns",
+                field=field,
+                fix="Send a list of values for each row, null for one that is missing.",
             )
     return {str(name): [row[place] for row in data] for place, name in enumerate(names)}
 
 
 def _proba(params: Any) -> bool:
     if not isinstance(params, dict) or params.keys() - {"proba"}:
-        raise ConfigError("the only parameter is proba", field="params", value=params)
+        raise ConfigError(
+            "the only parameter is proba", field="params", value=params, fix=_PARAMS_FIX
+        )
     proba = params.get("proba", False)
     if not isinstance(proba, bool):
-        raise ConfigError("this is true or false", field="params.proba", value=proba)
+        raise ConfigError(
+            "this is true or false", field="params.proba", value=proba, fix=_PARAMS_FIX
+        )
     return proba

@@ -147,7 +147,14 @@ def check_holder(objects: Objects, token: str) -> None:
     Raises:
         StorageError: the lease is not this attempt's.
     """
-    if not is_holder(objects, token):
+    found = objects.read(LEASE)
+    if found is None:
+        raise StorageError(
+            "the objects of this run have been deleted from the object store",
+            field="storage",
+            fix="Nothing more is written there. Find out who deletes them before you begin anew.",
+        )
+    if _parsed(found).get("token") != token:
         raise StorageError(
             "another attempt has taken this run over, since this one was not heard of for "
             f"{SECONDS:.0f} s",

@@ -13,7 +13,7 @@ from qstore_ray.backends.failover import fallback_text
 from qstore_ray.backends.paid import RunIdentity, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
+from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError, StorageError
 from qstore_ray.figures.run import write_pictures
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.sidecar.process import sidecar
@@ -31,6 +31,7 @@ from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
+from qstore_ray.train.run.stranded import note_what_is_kept
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def take_all(steps: Sequence[Callable[[], object]], raised: BaseException | None
         if raised is None:
             raised = exc
             raise
-        raised.add_note(f"And then: {exc}")
+        if str(exc) != str(raised):
+            raised.add_note(f"And then: {exc}")
     finally:
         take_all(rest, raised)
 
@@ -189,6 +191,8 @@ def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
 
 def close_metrics(folder: RunFolder, status: Status, error: BaseException | None = None) -> None:
     """Record how the run ended, and with which error, if the loop no longer could."""
+    if isinstance(error, StorageError):
+        note_what_is_kept(error, folder.path)
     records = read_records(folder.metrics)
     if records and records[-1].get("event") == "end":
         return

@@ -76,7 +76,14 @@ def test_a_lock_pins_every_package_by_hash(lock: str):
 
 
 @pytest.mark.parametrize(
-    "lock", [*LOCKS, "requirements-audit.lock", "requirements-build.lock", "requirements-uv.lock"]
+    "lock",
+    [
+        *LOCKS,
+        "requirements-audit.lock",
+        "requirements-build.lock",
+        "requirements-docs.lock",
+        "requirements-uv.lock",
+    ],
 )
 def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")

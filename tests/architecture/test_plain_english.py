@@ -25,6 +25,7 @@ DONE = (
     "docs/extending.md",
     "docs/gpu.md",
     "docs/noise.md",
+    "docs/operations.md",
     "docs/training.md",
     "docs/tuning.md",
     "examples/",

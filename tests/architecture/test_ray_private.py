@@ -24,7 +24,8 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2._internal.execution.controller.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import ScalingPolicy
-from ray.train.v2._internal.execution.worker_group import WorkerGroup
+from ray.train.v2._internal.execution.worker_group import RayTrainWorker, WorkerGroup
+from ray.train.v2._internal.execution.worker_group.thread_runner import ThreadRunner
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
 from qstore_ray.cluster import find, start, supervisor
@@ -36,7 +37,7 @@ from qstore_ray.train.ray.controller import (
     UncoordinatedPolicy,
 )
 from qstore_ray.train.ray.session import set_implicit_start
-from qstore_ray.train.ray.side_effects import ray_is_lost
+from qstore_ray.train.ray.side_effects import no_monitors, ray_is_lost
 from qstore_ray.train.ray.workers import RunConfig, ScalingConfig
 from qstore_ray.tune.driver import checks, experiment
 
@@ -44,6 +45,7 @@ _COPIED = {
     "_start_impl": "1f4c2b9acf4cc8d8",
     "_init_train_context_on_workers": "ef1e7879cd7c702e",
     "_get_worker_runtime_env": "f9e474ab7d7ff83a",
+    "_get_poll_tasks": "82799561ff7667d3",
 }
 
 
@@ -87,6 +89,16 @@ def test_the_workers_are_started_as_ray_starts_them(name: str) -> None:
     """We have a copy of each without what we spare: here is what they were copied from."""
     source = inspect.getsource(getattr(WorkerGroup, name))
     assert hashlib.sha256(source.encode()).hexdigest()[:16] == _COPIED[name], source
+
+
+def test_a_worker_of_ray_train_answers_from_the_thread_that_it_started() -> None:
+    assert WorkerGroup._worker_cls is RayTrainWorker
+    assert "self._thread.start()" in inspect.getsource(ThreadRunner.run)
+    assert ".training_thread_runner.is_running()" in inspect.getsource(RayTrainWorker.poll_status)
+    polled = inspect.getsource(TrainController._poll_workers)
+    assert "self._worker_group.poll_status(timeout=" in polled
+    waited = inspect.getsource(WorkerGroup._poll_workers_and_collect_errors)
+    assert "num_returns=len(poll_task_to_world_rank)" in waited
 
 
 def test_ray_train_asks_the_coordinator_where_we_say_nothing() -> None:
@@ -148,6 +160,21 @@ def test_ray_starts_its_processes_by_what_we_put_in_its_place() -> None:
     source = inspect.getsource(services.start_ray_process)
     assert source.count("Popen(") == source.count("ConsolePopen(") == 1
     assert "process_group" not in source
+
+
+def test_ray_starts_its_monitors_by_what_we_leave_out() -> None:
+    """Its own test clusters have nodes without either, so nothing waits for them."""
+    for name in ("start_monitor", "start_log_monitor"):
+        started = inspect.getsource(Node.start_head_processes) + inspect.getsource(
+            Node.start_ray_processes
+        )
+        assert started.count(f"self.{name}()") == 1
+        assert list(inspect.signature(getattr(Node, name)).parameters) == ["self"]
+    usual = Node.start_monitor, Node.start_log_monitor
+    with no_monitors():
+        assert Node.start_monitor is not usual[0]
+        assert Node.start_log_monitor is not usual[1]
+    assert (Node.start_monitor, Node.start_log_monitor) == usual
 
 
 def test_ray_prints_what_its_processes_report_where_we_put_silence() -> None:

@@ -55,6 +55,7 @@ GUIDES = [
     "federated.md",
     "gpu.md",
     "noise.md",
+    "operations.md",
     "privacy.md",
     "training.md",
     "wide.md",

@@ -43,6 +43,7 @@ from qstore_ray.advise.advantage.paired import PairedDifference, paired_differen
 from qstore_ray.advise.advantage.simulability import Simulability, simulability
 from qstore_ray.advise.measure.rivals import RIVALS, tune_rival
 from qstore_ray.advise.meta_features import checked_table, stratified_rows
+from qstore_ray.advise.rows import as_dataset, split_steps, training_rows
 from qstore_ray.errors import ConfigError, DataError, UsageError
 from qstore_ray.learn.kernel.kernel import fidelities
 
@@ -129,15 +130,18 @@ def check_advantage(
 
     _check_job(config)
     x, y = _rows(DatasetLoader.load(config.dataset), rows, seed)
+    _, steps = split_steps(config.dataset.preprocessing)
+    data = config.dataset.model_copy(update={"preprocessing": steps})
+    job = config.model_copy(update={"dataset": data})
     return check_rows(
-        config, x, y, folds=folds, repeats=repeats, seed=seed, tuned=tuned, progress=progress
+        job, x, y, folds=folds, repeats=repeats, seed=seed, tuned=tuned, progress=progress
     )
 
 
 def check_rows(
     config: JobConfig,
     x: AnyArray,
-    y: IntArray,
+    y: AnyArray,
     *,
     folds: int = 5,
     repeats: int = 2,
@@ -145,17 +149,19 @@ def check_rows(
     tuned: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> AdvantageReport:
-    """`check_advantage`, on rows x (N, …) with class numbers y (N,) instead of the job's.
+    """`check_advantage`, on rows x (N, …) with classes y (N,) instead of the job's.
 
     Raises:
         UsageError, DataError, QStoreError: see `check_advantage`.
     """
     from sklearn.model_selection import RepeatedStratifiedKFold
 
+    _check_job(config)
+    x, y = checked_table(*training_rows(as_dataset((x, y))))
     _check_folds(y, folds, repeats)
     cut = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     found: dict[str, list[tuple[float, float, int]]] = {n: [] for n in (*QUANTUM, *RIVALS)}
-    for number, (train, test) in enumerate(cut.split(x.reshape(len(x), -1), y)):
+    for number, (train, test) in enumerate(cut.split(x, y)):
         prepared = prepare(config, x[train], y[train], x[test], y[test])
         if number == 0:
             _check_width(prepared)
@@ -164,9 +170,8 @@ def check_rows(
             done = _tuned_quantum(name, prepared, inner, seed)
             score = _balanced(y[test], done.predicted)
             found[name].append((score, done.seconds, done.circuits))
-        flat = x.reshape(len(x), -1)
         for name in RIVALS:
-            rival = tune_rival(name, flat[train], y[train], flat[test], seed=seed, tuned=tuned)
+            rival = tune_rival(name, x[train], y[train], x[test], seed=seed, tuned=tuned)
             found[name].append((_balanced(y[test], rival.predicted), rival.seconds, 0))
         if progress is not None:
             progress(f"fold {number + 1} of {folds * repeats}")
@@ -201,7 +206,7 @@ def _worded(quantum: str, other: str) -> str:
 
 def _report(
     config: JobConfig,
-    x: AnyArray,
+    x: FloatArray,
     y: IntArray,
     found: Mapping[str, Sequence[tuple[float, float, int]]],
     *,
@@ -233,16 +238,15 @@ def _report(
 
 
 def _circuit_facts(
-    config: JobConfig, x: AnyArray, y: IntArray, seed: int
+    config: JobConfig, x: FloatArray, y: IntArray, seed: int
 ) -> tuple[KernelFacts, Simulability]:
     """Of the circuit on a sample of rows: its kernel, and the state it is trained to."""
     rows = stratified_rows(y, _KERNEL_ROWS, seed)
     prepared = prepare(config, x[rows], y[rows], x[rows], y[rows])
     model = prepared.model
     states = row_states(model, prepared.x, seed=seed)
-    flat = x[rows].reshape(len(rows), -1)
     kernel = kernel_facts(
-        fidelities(states, states), flat, y[rows], model.circuit.template.n_qubits
+        fidelities(states, states), x[rows], y[rows], model.circuit.template.n_qubits
     )
     theta, _ = trained_model(prepared, MODEL_SETTINGS[0], seed=seed)
     inputs, _ = model.inputs(model.split(theta), prepared.x)
@@ -266,19 +270,19 @@ def _tuned_quantum(
 
 
 def _inner_folds(
-    config: JobConfig, x: AnyArray, y: IntArray, seed: int
+    config: JobConfig, x: FloatArray, y: IntArray, seed: int
 ) -> list[tuple[Prepared, IntArray]]:
     from sklearn.model_selection import StratifiedKFold
 
     cut = StratifiedKFold(_INNER, shuffle=True, random_state=seed)
     return [
         (prepare(config, x[fit], y[fit], x[rest], y[rest]), y[rest])
-        for fit, rest in cut.split(x.reshape(len(x), -1), y)
+        for fit, rest in cut.split(x, y)
     ]
 
 
-def _rows(dataset: Dataset, count: int, seed: int) -> tuple[AnyArray, IntArray]:
-    """A stratified sample of the training rows before their preparation."""
+def _rows(dataset: Dataset, count: int, seed: int) -> tuple[FloatArray, IntArray]:
+    """A stratified sample of the training rows, filled and encoded."""
     if dataset.config.task != "classification":
         raise UsageError(
             "advantage is checked on classifications",
@@ -286,10 +290,9 @@ def _rows(dataset: Dataset, count: int, seed: int) -> tuple[AnyArray, IntArray]:
             value=dataset.config.task,
             fix="Give a job with one class a row.",
         )
-    x, y = dataset.plan("train").read_raw()
-    _, numbers = checked_table(x, y)
+    x, numbers = checked_table(*training_rows(dataset))
     picked = stratified_rows(numbers, count, seed)
-    return np.asarray(x)[picked], numbers[picked]
+    return x[picked], numbers[picked]
 
 
 def _check_job(config: JobConfig) -> None:

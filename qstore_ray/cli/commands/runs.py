@@ -55,12 +55,13 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
     `val` and `test` are accuracies; of numbers the RMSE, in the target's own units; else the loss.
     """
     from qstore_ray.backends.paid import PaidUsage
-    from qstore_ray.cli.shared.paid_text import usage_of_study, with_usage
+    from qstore_ray.cli.shared.paid_text import with_usage
+    from qstore_ray.ops.usage.report import study_usage
     from qstore_ray.train.run.find import run_folders, study_folders
     from qstore_ray.train.run.summary import summarize
 
     summaries = [summarize(path) for path in run_folders(storage)]
-    used_by = {path.name: usage_of_study(path) for path in study_folders(storage)}
+    used_by = {path.name: study_usage(path) for path in study_folders(storage)}
     studies = list(used_by)
     paid = {name: used.numbers() for name, used in used_by.items() if used}
     if as_json:

@@ -50,7 +50,7 @@ def prediction_text(found: JobPrediction) -> str:
     if found.seconds_low is not None and found.seconds_high is not None:
         band = f", 90 % interval {found.seconds_low:.2g} to {found.seconds_high:.2g}"
     lines = [
-        ("seconds", f"{found.seconds:.2g}{band}"),
+        ("seconds", f"{found.seconds:.2g}{band}; {found.around_seconds:.2g} for the run folder"),
         ("memory", f"{found.memory_mb:.0f} MiB"),
         ("disk", f"{found.disk_mb:.2g} MiB"),
         ("circuits", f"{found.circuits:,}"),

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from qstore_ray.backends.paid import PaidUsage
 
 
 def with_usage(
@@ -26,19 +23,6 @@ def with_usage(
     return [*header, *(PAID[name] for name in names)], [
         [*row, *more] for row, more in zip(rows, cells, strict=True)
     ]
-
-
-def usage_of_study(folder: Path) -> PaidUsage | None:
-    """What a study used, as its trackers have it; None if nothing, or if it never ended."""
-    from qstore_ray.backends.paid import PaidUsage
-    from qstore_ray.errors import RunError
-    from qstore_ray.track.base import RunInfo
-
-    try:
-        _, outcome = RunInfo.load(folder)
-    except RunError:  # its first driver was killed before it could write it
-        return None
-    return PaidUsage.of_metrics(outcome.summary) if outcome else None
 
 
 def _cell(value: float | None) -> str:

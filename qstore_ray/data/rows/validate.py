@@ -150,7 +150,12 @@ def check_finite(
 def check_width(x: FloatArray, expected: int, *, field: str = "x") -> None:
     """Raise `DataError` unless `x` (N, F) has F = `expected`."""
     if x.shape[1] != expected:
-        raise DataError(f"rows have {x.shape[1]} features, {expected} are expected", field=field)
+        raise DataError(
+            f"rows have {x.shape[1]} features, {expected} are expected",
+            field=field,
+            value=x.shape[1],
+            fix=f"Give {expected} numbers a row, in the order of the features in the training.",
+        )
 
 
 def check_same_length(x: AnyArray, y: AnyArray, *, field: str = "y") -> None:

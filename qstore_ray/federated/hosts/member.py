@@ -17,7 +17,8 @@ from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.federated.checks import fault_of
 from qstore_ray.federated.fleet import ClientFault
 from qstore_ray.federated.secure_sum import crypto
-from qstore_ray.federated.secure_sum.member import OpenedShares, PublicKeys, SumMember
+from qstore_ray.federated.secure_sum.graph import SumGraph
+from qstore_ray.federated.secure_sum.member import OpenedShares, SealedShares, SumMember
 from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule
 
 if TYPE_CHECKING:
@@ -135,14 +136,14 @@ class RoundMember:
             sent = HiddenUpdate(self._name, task.round)
         return sent, self._sealed(after, task.run)
 
-    def keys(self, number: int, session: bytes, threshold: int) -> PublicKeys:
+    def keys(self, number: int, session: bytes, threshold: int) -> bytes:
         """Message 0 of a secure sum; see `SumMember`."""
         self._sum = SumMember(number, session, threshold)
         return self._sum.keys()
 
-    def shares(self, keys: Mapping[int, PublicKeys]) -> dict[int, bytes]:
+    def shares(self, keys: Mapping[int, bytes], graph: SumGraph) -> SealedShares:
         """Message 1 of a secure sum."""
-        return self._member().shares(keys)
+        return self._member().shares(keys, graph)
 
     def masked(self, shares: Mapping[int, bytes]) -> AnyArray:
         """Message 2 of a secure sum; the update is forgotten afterwards."""

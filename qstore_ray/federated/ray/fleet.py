@@ -4,7 +4,8 @@ Each question is one call of an actor, so a client that is late does not hold up
 (except those behind it in the same actor). A call that missed its deadline is left alone: its
 answer is dropped when it comes, and until then its client is not asked again. An actor that dies
 takes its clients out of the round, and is started again before the next one, `cluster.max_failures`
-times in all; its clients have no state that the server did not commit, so nothing is lost.
+times in all, as soon as a node is its place; its clients have no state that the server did not
+commit, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayT
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.errors import QStoreError, ResourceError, WorkerError, last_line
-from qstore_ray.federated.fleet import Answer, ClientFault, RoundWatch, answer_of, late_fault
+from qstore_ray.federated.fleet import (
+    ROUND_MESSAGES,
+    Answer,
+    ClientFault,
+    RoundWatch,
+    answer_of,
+    late_fault,
+)
 from qstore_ray.federated.hosts.host import OPEN, TAKE_SECRET, ClientHost
 from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.hosts.sites import ClientSite
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 _SHARE: Final = 1e-3
 """Of a resource that only says where an actor may be."""
 _SETUP: Final = (OPEN, TAKE_SECRET)
+_OF_A_SUM: Final = ROUND_MESSAGES - {"train"}
 _POLL_SECONDS: Final = 0.2
 
 
@@ -52,6 +61,7 @@ class _Started:
     def __init__(self, place: tuple[str, str], clients: Mapping[str, AnyClient]) -> None:
         self.place, self.clients = place, dict(clients)
         self.handle: Any = None
+        self.why = ""  # there is none
 
 
 class RayFleet:
@@ -101,13 +111,9 @@ class RayFleet:
             self._start(actor)
             self._actors.append(actor)
             self._of |= dict.fromkeys(actor.clients, actor)
-        waits = [actor.handle.__ray_ready__.remote() for actor in began]
-        ready, missing = ray.wait(
-            waits, num_returns=len(waits), timeout=self._cluster.start_timeout
-        ) if waits else ([], [])  # fmt: skip
-        del ready
+        missing = self._not_started("", began)
         if missing:
-            names = sorted(began[waits.index(missing[0])].clients)
+            names = sorted(missing[0].clients)
             raise WorkerError(
                 f"the actor of {', '.join(names)} did not start within "
                 f"{self._cluster.start_timeout:g} s",
@@ -128,14 +134,15 @@ class RayFleet:
         if message in _SETUP:
             for client, given in arguments.items():
                 self._setup.setdefault(client, {})[message] = given
-        self._revive()
+        if message not in _OF_A_SUM:  # whose members are those that have trained
+            self._revive(message)
         self._forget_late()
         answers: dict[str, Any] = {}
         calls: dict[Any, str] = {}
         shared = _SentOnce()
         for client in sorted(arguments):
             if self._of[client].handle is None:
-                answers[client] = ClientFault("its process ended more often than allowed")
+                answers[client] = ClientFault(self._of[client].why)
             elif client in self._late:
                 answers[client] = ClientFault("it is still at work on an earlier round")
             else:
@@ -189,8 +196,8 @@ class RayFleet:
             if actor.handle is not None:
                 self._deaths += 1
                 ray.kill(actor.handle)  # one that cannot be reached is not asked any more
-                actor.handle = None
-            return ClientFault(f"its process ended: {meaning(exc)}")
+                actor.handle, actor.why = None, f"its process ended: {meaning(exc)}"
+            return ClientFault(actor.why)
         except RayTaskError as exc:
             cause = exc.cause
             if isinstance(cause, QStoreError):
@@ -212,17 +219,45 @@ class RayFleet:
         for call in ready:
             del self._late[calls[call]]
 
-    def _revive(self) -> None:
+    def _revive(self, message: str) -> None:
         """Start actors that died again, as often as the cluster's configuration allows."""
-        for actor in self._actors:
-            if actor.handle is not None or self._deaths > self._cluster.max_failures:
-                continue
+        began = [actor for actor in self._actors if actor.handle is None and self._may_start(actor)]
+        for actor in began:
             self._start(actor)
-            handle: Any = actor.handle
-            for client in actor.clients:
+        for actor in self._not_started(message, began):
+            ray.kill(actor.handle)
+            actor.handle = None
+            actor.why = f"its actor did not start within {self._cluster.start_timeout:g} s"
+        for actor in began:
+            for client in actor.clients if actor.handle is not None else ():
                 self._late.pop(client, None)
-                for message, given in self._setup.get(client, {}).items():
-                    handle.ask.remote(client, message, *given)
+                for setup, given in self._setup.get(client, {}).items():
+                    actor.handle.ask.remote(client, setup, *given)
+
+    def _may_start(self, actor: _Started) -> bool:
+        """Whether an actor is started again; its `why` says why not."""
+        if self._deaths > self._cluster.max_failures:
+            actor.why = "its process ended more often than allowed"
+            return False
+        if not _is_there(actor.place):
+            actor.why = f"no node of the cluster is its place, {actor.place[1]}"
+            return False
+        return True
+
+    def _not_started(self, message: str, began: Sequence[_Started]) -> list[_Started]:
+        """Those that are not ready within `cluster.start_timeout` seconds.
+
+        Raises:
+            KeyboardInterrupt: the run is to stop.
+        """
+        ends = time.monotonic() + self._cluster.start_timeout
+        waiting = {actor.handle.__ray_ready__.remote(): actor for actor in began}
+        while waiting and time.monotonic() < ends:
+            self._watch.check(message, 0, len(waiting))
+            ready, _ = ray.wait(list(waiting), timeout=_POLL_SECONDS)
+            for call in ready:
+                del waiting[call]
+        return list(waiting.values())
 
     def _start(self, actor: _Started) -> None:
         options = _placed(actor.place)
@@ -284,17 +319,29 @@ def _is_address(node: str) -> bool:
     return "." in node or ":" in node
 
 
+def _nodes() -> tuple[set[str], set[str]]:
+    """The ids of all nodes that live, and what resources they declare."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return {node["NodeID"] for node in nodes}, {
+        each for node in nodes for each in node["Resources"]
+    }
+
+
+def _is_there(place: tuple[str, str]) -> bool:
+    """Whether a node of the cluster is the place."""
+    kind, name = place
+    ids, resources = _nodes()
+    if kind == "node":
+        return f"node:{name}" in resources if _is_address(name) else name in ids
+    return not kind or name in resources
+
+
 def _check_place(place: tuple[str, str], names: Sequence[str]) -> None:
     """Raise where no node of the cluster is the place; Ray would wait for one."""
+    if _is_there(place):
+        return
     kind, name = place
-    if not kind:
-        return
-    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    known = {node["NodeID"] for node in nodes}
-    resources = {each for node in nodes for each in node["Resources"]}
-    wanted = f"node:{name}" if kind == "node" and _is_address(name) else name
-    if wanted in (known if kind == "node" and not _is_address(name) else resources):
-        return
+    _, resources = _nodes()
     addresses = sorted(each.removeprefix("node:") for each in resources if each.startswith("node:"))
     raise ResourceError(
         f"no node of the cluster is the place of {', '.join(names)}",

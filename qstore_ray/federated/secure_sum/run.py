@@ -8,11 +8,13 @@ a server learns nothing, since there one process holds everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.federated.secure_sum.collector import SumCollector
 from qstore_ray.federated.secure_sum.crypto import new_secret
+from qstore_ray.federated.secure_sum.graph import GraphRule, complete_graph
 from qstore_ray.federated.secure_sum.member import SumMember
 
 if TYPE_CHECKING:
@@ -43,29 +45,38 @@ def check_threshold(threshold: int, n_clients: int) -> None:
 
 
 def collected_sum(
-    ask: AskMembers, numbers: Iterable[int], session: bytes, threshold: int, length: int
+    ask: AskMembers,
+    numbers: Iterable[int],
+    session: bytes,
+    threshold: int,
+    length: int,
+    *,
+    rule: GraphRule | None = None,
+    blame: Callable[[int, str], None] | None = None,
 ) -> tuple[FloatArray, frozenset[int]]:
     """The sum (P,) of the vectors of all members that sent theirs, and their numbers.
 
-    A member that does not answer, or sends no masked vector, has left.
+    A member that does not answer, or whose answer is malformed, has left.
 
     Args:
         numbers: of the members, from 1. session: names this sum, never reused.
-        threshold: t; fewer members than that at any message give the sum up. length: P.
+        threshold: fewer members than that at any message give the sum up. length: P.
+        rule: who masks with whom, of the members that sent keys; None for all with all.
+        blame: called with the number of a member that broke the protocol, and with what it did.
 
     Raises:
         RunError: too few members stayed.
     """
-    server = SumCollector(session, threshold, length)
+    all_with_all: GraphRule = partial(complete_graph, threshold=threshold)
+    server = SumCollector(session, threshold, length, rule or all_with_all, blame or _no_blame)
     for number, published in ask(
         "keys", {number: (number, session, threshold) for number in numbers}
     ).items():
         server.add_keys(number, published)
-    keys = server.all_keys()
-    sealed = ask("shares", dict.fromkeys(keys, (keys,)))
+    sealed = ask("shares", server.neighbourhoods())
     for number, messages in sealed.items():
         server.add_shares(number, messages)
-    shares = {number: (server.shares_for(number),) for number in sealed}
+    shares = {number: (server.shares_for(number),) for number in server.sealed}
     for number, vector in ask("masked", shares).items():
         server.add_input(number, vector)
     stayed = server.stayed()
@@ -73,10 +84,15 @@ def collected_sum(
     return total, stayed
 
 
+def _no_blame(number: int, said: str) -> None:
+    """For sums of members of whom nobody is named."""
+
+
 def secure_sum(
     vectors: Mapping[str, FloatArray],
     threshold: int,
     *,
+    rule: GraphRule | None = None,
     leaves: Callable[[str, int], bool] | None = None,
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """The sum (P,) of the vectors of all clients that sent theirs, and who they are, sorted.
@@ -85,7 +101,8 @@ def secure_sum(
 
     Args:
         vectors: of each client (P,), all of one length.
-        threshold: t; fewer clients than that at any message give the sum up.
+        threshold: fewer clients than that at any message give the sum up.
+        rule: who masks with whom; None for all with all.
         leaves: whether a client is gone before it sends message 0, 1, 2 or 3; None if none is.
 
     Raises:
@@ -112,5 +129,5 @@ def secure_sum(
         return answers
 
     length = len(next(iter(vectors.values())))
-    total, stayed = collected_sum(ask, names, new_secret(), threshold, length)
+    total, stayed = collected_sum(ask, names, new_secret(), threshold, length, rule=rule)
     return total, tuple(names[number] for number in sorted(stayed))

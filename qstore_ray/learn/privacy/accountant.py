@@ -128,7 +128,8 @@ class PrivacyAccountant:
         Steps at another rate, of an earlier part of the run, stay counted at theirs.
         """
         before, taken = state["before"], state["steps"]
-        if not np.array_equal(state["rate"], self._rate):
+        rate = state["rate"]
+        if rate is not self._rate and not np.array_equal(rate, self._rate):
             before, taken = self.spent(state), np.zeros(1)
         return {"before": before, "rate": self._rate, "steps": taken + steps}
 

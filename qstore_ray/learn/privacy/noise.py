@@ -67,13 +67,24 @@ class NoiseKey:
 
     def normal(self, step: int, size: int) -> FloatArray:
         """Independent standard normal numbers (size,) of this step."""
-        words = self._words("noise", step, _DRAWS * (size + size % 2), np.dtype("<u8"))
-        pairs = words.reshape(_DRAWS, 2, -1) >> np.uint64(11)  # 53 bits each
-        radius = np.sqrt(-2.0 * np.log((pairs[:, 0] + 1.0) * _TWO_53))  # of numbers in (0, 1]
-        angle = (2.0 * math.pi * _TWO_53) * pairs[:, 1]
-        sums = ((radius * of(angle)).sum(axis=0) for of in (np.cos, np.sin))
-        summed: FloatArray = np.concatenate(tuple(sums))[:size] / math.sqrt(_DRAWS)
-        return summed
+        found: FloatArray = self.normals(range(step, step + 1), size)[0]
+        return found
+
+    def normals(self, steps: range, size: int) -> FloatArray:
+        """`normal` of several steps (steps, size), with the same bits: cheaper than one by one."""
+        count = _DRAWS * (size + size % 2)
+        drawn = b"".join(self._bytes("noise", step, 8 * count) for step in steps)
+        pairs = np.frombuffer(drawn, np.dtype("<u8")).reshape(len(steps), _DRAWS, 2, -1)
+        pairs = pairs >> np.uint64(11)  # 53 bits each
+        radius = pairs[:, :, 0] + 1.0
+        radius *= _TWO_53
+        np.log(radius, out=radius)  # of numbers in (0, 1]
+        radius *= -2.0
+        np.sqrt(radius, out=radius)
+        angle = (2.0 * math.pi * _TWO_53) * pairs[:, :, 1]
+        sums = ((radius * of(angle)).sum(axis=1) for of in (np.cos, np.sin))
+        summed: FloatArray = np.concatenate(tuple(sums), axis=1)[:, :size]
+        return summed / math.sqrt(_DRAWS)
 
     def joined(self, step: int, n_rows: int, sample_rate: float) -> IntArray:
         """The rows, of `n_rows`, that join this step: each with probability q by a coin of its own.
@@ -91,9 +102,13 @@ class NoiseKey:
         coins = self._words("rows", step, n_rows, np.dtype("<u2"))
         joins = coins < first
         ties = np.flatnonzero(coins == first)
-        joins[ties] = self._words("ties", step, len(ties), np.dtype("<u8")) < np.uint64(rest)
+        if len(ties):
+            joins[ties] = self._words("ties", step, len(ties), np.dtype("<u8")) < np.uint64(rest)
         return np.flatnonzero(joins)
 
     def _words(self, purpose: str, step: int, count: int, kind: Any) -> AnyArray:
+        return np.frombuffer(self._bytes(purpose, step, count * kind.itemsize), kind)
+
+    def _bytes(self, purpose: str, step: int, count: int) -> bytes:
         text = self.secret + purpose.encode().ljust(8, b"\0") + step.to_bytes(8, "little")
-        return np.frombuffer(hashlib.shake_256(text).digest(count * kind.itemsize), kind)
+        return hashlib.shake_256(text).digest(count)

@@ -32,23 +32,25 @@ class BudgetState(NamedTuple):
 
 @dataclass(frozen=True)
 class BudgetBurn:
-    """Opens if the use of any limit, continued to the last epoch, exceeds it.
+    """Opens if the use of any limit, continued to the last epoch, exceeds it by a margin.
 
-    The use is continued with the median of what the last epochs have burnt, each on its own, as the
-    burn rates of service-level objectives are (Beyer et al. 2018, The Site Reliability Workbook).
+    The use is continued with the median of the last epochs and with the mean of all of them, and
+    both must exceed the limit, as burn rates of service-level objectives are judged over a short
+    and a long window (Beyer et al. 2018, The Site Reliability Workbook). The margin falls linearly
+    from `margin` at the first epoch to nothing at the last.
 
     Args:
-        window: epochs whose burn is taken. least: epochs before it judges.
-        over: projected share of the limit that opens; `under` closes.
+        window: epochs of the short window. least: epochs before it judges.
+        margin: share of the limit. closing: share below the margin that closes.
         opens_after, closes_after: epochs in a row.
     """
 
-    window: int = 10
-    least: int = 3
-    over: float = 1.05
-    under: float = 0.98
-    opens_after: int = 3
-    closes_after: int = 3
+    window: int = 20
+    least: int = 10
+    margin: float = 0.3
+    closing: float = 0.1
+    opens_after: int = 5
+    closes_after: int = 5
     name: str = "budget"
     severity: Severity = "warning"
     nothing: BudgetState = field(default=BudgetState(), repr=False)
@@ -77,16 +79,17 @@ class BudgetBurn:
 
     def _judged(self, state: BudgetState, left: float) -> tuple[BudgetState, RuleEvent | None]:
         shares = {
-            name: (state.used[name] + left * median(burnt)) / state.allowed[name]
+            name: self._used_at_end(state, name, left) / state.allowed[name]
             for name, burnt in state.burnt.items()
             if len(burnt) >= self.least
         }
         if not shares:
             return state, None
         worst = max(shares, key=shares.__getitem__)
+        over = 1.0 + self.margin * left / max(state.epochs, 1.0)
         latch, change = state.latch.after(
-            bad=left > 0.0 and shares[worst] > self.over,
-            good=shares[worst] < self.under,
+            bad=left > 0.0 and shares[worst] > over,
+            good=shares[worst] < over - self.closing,
             opens_after=self.opens_after,
             closes_after=self.closes_after,
         )
@@ -100,3 +103,9 @@ class BudgetBurn:
         )
         fix = "Allow more, or take fewer epochs, rows or shots."
         return state, RuleEvent(True, shares[worst] * allowed, allowed, message, fix)
+
+    @staticmethod
+    def _used_at_end(state: BudgetState, name: str, left: float) -> float:
+        """The smaller of the two projections."""
+        burnt, done = state.burnt[name], max(state.epochs - left, 1.0)
+        return state.used[name] + left * min(median(burnt), state.used[name] / done)

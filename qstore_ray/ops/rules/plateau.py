@@ -34,7 +34,7 @@ class Plateau:
     """
 
     window: int = 20
-    opens_after: int = 10
+    opens_after: int = 20
     closes_after: int = 5
     name: str = "plateau"
     severity: Severity = "info"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _KEY = DIGEST.partition(".")[2]
+_STEPS_AHEAD, _NUMBERS_AHEAD = 16, 8192  # drawn at a time: a small step costs calls, not numbers
 
 
 class Broadcaster(Protocol):
@@ -194,6 +195,7 @@ class PrivateTraining:
         self.last_step: int | None = None
         self._reducer = reducer
         self._accountant = plan.accountant
+        self._drawn, self._drawn_from = np.zeros((0, 0)), 0
 
     @property
     def clip(self) -> float | None:
@@ -246,10 +248,20 @@ class PrivateTraining:
             return sums.gradient / rows
         noise = np.zeros(len(sums.gradient))
         if self._reducer.rank == 0:
-            noise = self.key.normal(step, len(noise))
+            noise = self._noise(step, len(noise))
         if self._reducer.world_size > 1:
             noise = self._reducer.broadcast(noise)
         return (sums.gradient + plan.noise_multiplier * plan.clip * noise) / rows
+
+    def _noise(self, step: int, size: int) -> FloatArray:
+        """The normal numbers of a step (P,), of which those of the next few are drawn with it."""
+        at = step - self._drawn_from
+        if not 0 <= at < len(self._drawn) or self._drawn.shape[1] != size:
+            ahead = max(1, min(_STEPS_AHEAD, _NUMBERS_AHEAD // max(size, 1)))
+            self._drawn_from, at = step, 0
+            self._drawn = self.key.normals(range(step, step + ahead), size)
+        found: FloatArray = self._drawn[at]
+        return found
 
     def update(self, state: TrainState) -> dict[str, AnyArray]:
         """`TrainState.privacy` after the step that follows `state`."""

@@ -18,7 +18,8 @@ from ray.exceptions import RayError
 from qstore_ray.cluster.address import host_and_port
 from qstore_ray.cluster.drivers import joined_driver
 from qstore_ray.cluster.find import client_environment
-from qstore_ray.cluster.record import ClusterRecord, state_folder
+from qstore_ray.cluster.processes import cluster_folder
+from qstore_ray.cluster.record import ClusterRecord
 from qstore_ray.environment import environment
 from qstore_ray.errors import BackendError, first_line
 from qstore_ray.train.ray.interrupt import stop_all
@@ -58,7 +59,7 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
         BackendError: it cannot be reached.
     """
     try:
-        with environment(client_environment()), joined_driver(state_folder(), ends):
+        with environment(client_environment()), joined_driver(cluster_folder(), ends):
             forget_token()
             with on_loopback():
                 _join(record.address)

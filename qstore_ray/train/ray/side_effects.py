@@ -52,7 +52,7 @@ def no_monitors() -> Iterator[None]:
     """Ray's processes are started without two that a training has no use for.
 
     One copies the prints of workers to the driver, which does not show them, and reads the folder
-    of logs twice a second; the other one asks ten times a minute whether to start a node.
+    of logs all the time; the other one looks whether to start or end nodes, which we have not.
     """
     usual = Node.start_log_monitor, Node.start_monitor
     Node.start_log_monitor = Node.start_monitor = lambda _: None  # type: ignore[method-assign]

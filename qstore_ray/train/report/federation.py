@@ -31,10 +31,11 @@ def federation_section(records: Sequence[Record]) -> str:
     if not rounds:
         return ""
     starts = [record for record in records if record.get("event") == "start"]
-    shards = starts[-1].get("shards", {}) if starts else {}
-    names = starts[-1].get("class_names", []) if starts else []
+    last = starts[-1] if starts else {}
+    shards, names = last.get("shards", {}), last.get("class_names", [])
+    promise = {"secure sums": last["secure_sum"]} if "secure_sum" in last else {}
     parts = [
-        listing(dict(_facts(rounds))),
+        listing(dict(_facts(rounds)) | promise),
         _curves(rounds),
         _table("Rows of each class", ["client", "rows", *names], _shards(shards)),
         _table("Rounds", ["round", "asked", "used", "bytes to clients", "bytes from clients",
@@ -56,6 +57,8 @@ def _facts(rounds: Sequence[Record]) -> Iterator[tuple[str, str]]:
     moved = sum(record["sent"] + record["received"] for record in rounds)
     yield "bytes in all", f"{moved:,}"
     yield "seconds a round", f"{sum(r['seconds'] for r in rounds) / len(rounds):.3g}"
+    if excluded := sum(len(record["excluded"]) for record in rounds):
+        yield "updates excluded", f"{excluded:,}"
     if not any(record["losses"] for record in rounds):
         yield "losses of clients", "the server does not see them"
 
@@ -71,14 +74,14 @@ def _shards(shards: Mapping[str, Sequence[int]]) -> list[list[Any]]:
 
 def _prices(rounds: Sequence[Record]) -> list[list[Any]]:
     return [
-        [record["round"], len(record["asked"]), len(record["used"]), record["sent"],
+        [record["round"] + 1, len(record["asked"]), len(record["used"]), record["sent"],
          record["received"], record["seconds"]]
         for record in rounds
     ]  # fmt: skip
 
 
 def _excluded(rounds: Sequence[Record]) -> list[list[Any]]:
-    return [[r["round"], name, why] for r in rounds for name, why in r["excluded"].items()]
+    return [[r["round"] + 1, name, why] for r in rounds for name, why in r["excluded"].items()]
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

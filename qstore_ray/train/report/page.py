@@ -17,7 +17,7 @@ from qstore_ray.data.quality.html import document, listing, section, table
 from qstore_ray.figures.base import drawn_names
 from qstore_ray.figures.circuit import circuit_figure
 from qstore_ray.figures.confusion import class_scores
-from qstore_ray.figures.curves import CURVES
+from qstore_ray.figures.curves import CURVES, unit_of
 from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, image, plot
 from qstore_ray.figures.run import CONFUSION, run_pictures
 from qstore_ray.learn.privacy.statement import statement_text
@@ -77,9 +77,10 @@ def _rendered(facts: RunFacts, figures: Mapping[str, bytes]) -> str:
 def _head(facts: RunFacts) -> str:
     summary = facts.summary
     badge = _BADGES.get(summary.status, "error")
+    unit = f"{unit_of(facts.records)}s"
     said = {
         "started": summary.started.replace("T", " ") or "unknown",
-        "epochs": f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
+        unit: f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
         "attempts": str(summary.attempts or "unknown"),
         "folder": str(summary.path),
     }
@@ -116,7 +117,7 @@ def _messages(facts: RunFacts) -> str:
     said = [("error", problem, "") for problem in facts.problems]
     for record in facts.records:
         kind = record.get("event")
-        if kind in {"warning", "note"}:
+        if kind in {"warning", "note"} and "excluded" not in record:  # they have a table
             rest = {k: v for k, v in record.items() if k not in {"event", "message"}}
             details = ", ".join(f"{name} {brief(value)}" for name, value in leaves(rest))
             said.append(("warning" if kind == "warning" else "info", record["message"], details))
@@ -143,7 +144,7 @@ def _results(facts: RunFacts) -> str:
         known = [best.value, best.epoch + 1] if best else [None, None]
         rows.append([name.replace("_", " "), value, *known])
     verdict = _verdict(facts.summary.verdict, metrics)
-    shown = table(["metric", "at the end", "best", "in epoch"], rows)
+    shown = table(["metric", "at the end", "best", f"in {unit_of(facts.records)}"], rows)
     without = [] if "val_loss" in metrics else ["There was no validation split."]
     without += [] if "test_loss" in metrics else ["The run was not scored on a test split."]
     without += [

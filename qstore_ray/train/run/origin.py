@@ -32,6 +32,7 @@ from qstore_ray.storage.mirror import Mirror
 from qstore_ray.storage.objects import Objects
 from qstore_ray.track.base import KEPT
 from qstore_ray.train.run.lock import Kind, is_locked_here
+from qstore_ray.train.run.stranded import keep_stranded
 
 ATTEMPT = ".attempt"
 """The file by which a worker knows the driver's folder: it holds the token of the lease."""
@@ -103,6 +104,8 @@ def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
         else:
             mirror = Mirror(objects, path, lease.check, skips=_skips(path))
         with _refreshing(path):
+            if kind == "run":
+                keep_stranded(path, objects)
             mirror.pull()
             mirror.seal()
             path.mkdir(parents=True, exist_ok=True)
@@ -131,6 +134,7 @@ def refresh(path: Path, names: Collection[str] = ()) -> None:
     mirror = Mirror(objects, path, _refuse, growing=_GROWING, skips=_skips(path))
     with _refreshing(path):
         if not _is_open_here(path):  # a driver may have begun meanwhile
+            keep_stranded(path, objects)
             mirror.pull(only=names.__contains__ if names else None, fetches=bool(known))
 
 

@@ -42,6 +42,7 @@ from qstore_ray.train.run.same_run import (
     length_field,
     versions,
 )
+from qstore_ray.train.run.stranded import stranded_fix
 from qstore_ray.train.run.writing import (
     RECORD,
     empty_run_folder,
@@ -111,7 +112,16 @@ class RunFolder:
             write_durably(self.path / RECORD, data)
         except OSError as exc:
             raise unwritable_error(self.path, exc) from exc
-        if status != "running" and self.origin is not None:
+        if status != "running":
+            self.upload()
+
+    def upload(self) -> None:
+        """Bring the objects to the state of the folder; does nothing for a plain folder.
+
+        Raises:
+            StorageError: the objects cannot be written to.
+        """
+        if self.origin is not None:
             self.origin.upload()
 
     def give_up(self) -> None:
@@ -268,7 +278,7 @@ def _check_new(path: Path, existing: Existing) -> None:
             "there is no run of this name to resume",
             field="name",
             value=str(path),
-            fix="Leave out existing='resume'.",
+            fix=stranded_fix(path) or "Leave out existing='resume'.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):

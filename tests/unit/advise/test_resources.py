@@ -63,3 +63,15 @@ def test_outside_of_the_table_there_is_no_frontier(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)["variants"]
     assert max(each["depth"] for each in found) <= 20
     assert any(each["on_frontier"] for each in found)
+
+
+@pytest.mark.slow
+def test_variants_too_wide_for_this_machine_are_left_out():
+    wide = {
+        "name": "digits", "source": "sklearn", "params": {"dataset": "digits"},
+        "split": {"train": 0.1, "test": 0.9}, "stratify": False,
+        "preprocessing": [{"name": "pca", "components": 31}],
+    }  # fmt: skip
+    found = frontier(job(dataset=wide, model={"n_qubits": 31, "layers": 1}, trainer={"epochs": 1}))
+    assert {} in [dict(each.changes) for each in found]
+    assert not any("model.encoding" in each.changes for each in found)

@@ -75,3 +75,27 @@ def test_a_prediction_as_text_and_as_json(job, capsys):
     assert found["accuracy"] is None
     assert found["outside"] == ["2 epochs, and the table has 30"]
     assert found["circuits"] > 0
+
+
+@pytest.mark.parametrize("place", ["no/such/folder/best.toml", ".", "a-file/best.toml"])
+def test_a_job_that_cannot_be_written_is_said_plainly(job, tmp_path, monkeypatch, capsys, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").write_text("")
+    assert main(["advise", "recommend", str(job), "--output", place, "--json"]) == 2
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["field"] == "--output"
+    assert found["fix"]
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [
+        ("--seconds=nan", "seconds"),
+        ("--depth=-1", "depth"),
+        ("--qubit=none", "qubit"),
+        ("--error-budget=nan", "error_budget"),
+    ],
+)
+def test_limits_that_mean_nothing_are_refused(job, capsys, option, field):
+    assert main(["advise", "resources", str(job), option, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["field"] == field

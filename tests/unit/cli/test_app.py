@@ -21,7 +21,7 @@ qstore advise
 qstore advise advantage JOB.toml --set --folds --repeats --rows --seed --untuned --json
 qstore advise predict JOB.toml --set --json
 qstore advise recommend JOB.toml|FOLDER --set --budget --count --output --json
-qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --json
+qstore advise resources JOB.toml --set --seconds --two-qubit-gates --depth --shots --error-budget --qubit --json
 qstore cluster
 qstore cluster down --json
 qstore cluster status --json
@@ -74,7 +74,8 @@ qstore tune run JOB.toml --set --trials --seed --concurrency --name --storage --
 --local --json --quiet
 qstore tune show NAME --storage --storage-url --json
 qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
-"""
+qstore usage --storage --days --count --json
+"""  # noqa: E501
 
 HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "rich")
 

@@ -374,7 +374,7 @@ def test_the_warm_cluster_is_the_usual_address_and_has_its_own_token(
         "running", "127.0.0.1:1", "http://127.0.0.1:9000", 1, 1, 1, 80, "", "", "", "", "", ""
     )
     monkeypatch.setattr(head, "find_cluster", lambda: FoundCluster(record))
-    monkeypatch.setattr("qstore_ray.cluster.find.state_folder", lambda: tmp_path)
+    monkeypatch.setattr("qstore_ray.cluster.find.cluster_folder", lambda: tmp_path)
     (tmp_path / "token").write_text("secret", encoding="ascii")
     assert head.usual_address() == "http://127.0.0.1:9000"
     asked = [("127.0.0.1", 9000), ("localhost", 9000), ("127.0.0.1", 8265), ("10.0.0.1", 9000)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qstore_ray.cluster import find_cluster, stop_cluster
+from qstore_ray.cluster import find_cluster, start_cluster, stop_cluster
 from qstore_ray.cluster.find import check_software, client_environment
 from qstore_ray.cluster.processes import SUPERVISOR, is_supervised, members, processes
 from qstore_ray.cluster.record import (
@@ -21,6 +21,7 @@ from qstore_ray.cluster.record import (
     boot_id,
     make_folder,
     read_record,
+    read_token,
     software,
     state_folder,
     write_record,
@@ -97,6 +98,48 @@ def test_a_cluster_that_runs_is_found(folder: Path, record: ClusterRecord, super
     write_record(folder, running)
     assert find_cluster() == (running, False)
     assert {each.pid for each in members(running)} == {supervisor.pid}
+
+
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this machine has the name that another network gave it."""
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop-at-home")
+
+
+def test_a_cluster_is_found_when_the_machine_has_another_name(
+    folder: Path, record: ClusterRecord, supervisor, monkeypatch
+):
+    running = replace(record, pid=supervisor.pid)
+    write_record(folder, running)
+    token = read_token(folder)
+    renamed(monkeypatch)
+    assert state_folder() != folder
+    assert find_cluster() == (running, False)
+    assert client_environment()["RAY_AUTH_TOKEN"] == token
+    assert start_cluster() == (running, False, False)
+    assert stop_cluster() == running
+    assert not folder.parent.exists()
+    assert stop_cluster() is None
+
+
+def test_what_a_dead_cluster_left_under_another_name_is_removed(
+    folder: Path, record: ClusterRecord, monkeypatch
+):
+    make_folder(folder)
+    write_record(folder, record)
+    renamed(monkeypatch)
+    assert find_cluster() == (None, True)
+    assert not folder.exists()
+
+
+def test_the_cluster_of_another_machine_with_this_home_is_left_alone(
+    folder: Path, record: ClusterRecord, monkeypatch
+):
+    make_folder(folder)
+    write_record(folder, replace(record, boot="of another machine"))
+    renamed(monkeypatch)
+    assert find_cluster() == (None, False)
+    assert stop_cluster() is None
+    assert read_record(folder) is not None
 
 
 @pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["no process", "another process"])

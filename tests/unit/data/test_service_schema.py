@@ -46,6 +46,12 @@ def _as_they_are(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
 
 
+def refusals_say_what_to_do(context, response, case):
+    """Whatever a client did wrong, the answer says what to send instead."""
+    if 400 <= response.status_code < 500:
+        assert response.json()["detail"]["fix"], response.text
+
+
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
@@ -56,6 +62,7 @@ def test_every_route_answers_as_its_page_says(case):
         headers={"Authorization": f"Bearer {TOKEN}"},
         checks=[
             not_a_server_error,
+            refusals_say_what_to_do,
             status_code_conformance,
             content_type_conformance,
             response_schema_conformance,

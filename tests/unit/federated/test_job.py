@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from qstore_ray.cli.app import main
 from qstore_ray.federated.job import FederatedJob
+from qstore_ray.serve.app import create_app
+from qstore_ray.serve.settings import ServingSettings
+from qstore_ray.train.model.trained import TrainedModel
 
 JOBS = Path(__file__).resolve().parents[3] / "jobs"
 
@@ -96,8 +100,13 @@ def test_a_run_has_a_report_and_its_model_predicts_is_scored_exported_and_contin
     for model in (run, str(tmp_path / "model.qsm")):
         assert main(["predict", model, str(tmp_path / "rows.csv")]) == 0
         assert len(capsys.readouterr().out.splitlines()) >= 2
-    assert main(["runs", "list", "--storage", str(storage)]) == 0
-    assert "f" in capsys.readouterr().out
+    assert main(["runs", "list", "--storage", str(storage), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (listed["status"], listed["problem"], listed["epochs"]) == ("finished", "", 3)
+    app = create_app(TrainedModel.load(run), ServingSettings())
+    server = TestClient(app, base_url="http://127.0.0.1")
+    answer = server.post("/invocations", json={"instances": [[5.1, 3.5, 1.4, 0.2]]})
+    assert answer.json()["predictions"] == [0]
     more = ["federate", str(path), "--resume", "--set", "federation.rounds=5", "--json"]
     assert main([*more, "--set", "trainer.schedule=cosine"]) == 2  # laid out for three rounds
     assert "federation.rounds" in capsys.readouterr().err
@@ -120,6 +129,25 @@ def test_losses_of_clients_are_drawn_where_the_server_sees_them(tmp_path, capsys
     assert main(["federate", str(path), "--set", "federation.secure_sum=false", "--json"]) == 0
     page = Path(json.loads(capsys.readouterr().out)["report"]).read_text()
     assert "loss of each client by round" in page
+    assert "<dt>rounds</dt><dd>3 of 3</dd>" in page
+    assert "in round</th>" in page
+    assert "Warnings" not in page
+
+
+def test_exclusions_are_a_line_a_round_and_a_table_of_the_report(tmp_path, capsys, caplog):
+    path = tmp_path / "f.toml"
+    path.write_text(JOB.format(storage=tmp_path / "runs").partition("[track]")[0] + REPORTED)
+    plain = ["--set", "federation.secure_sum=false", "--set", "partition.clients=8"]
+    hostile = ["--set", "federation.largest_change=1e-9", "--set", "federation.failed_rounds=9"]
+    assert main(["federate", str(path), *plain, *hostile]) == 1
+    page = (tmp_path / "runs" / "f" / "report.html").read_text()
+    assert "Warnings" not in page
+    assert "<dt>updates excluded</dt><dd>24</dd>" in page
+    assert page.count("moves θ by") == 24
+    records = map(json.loads, (tmp_path / "runs/f/metrics.jsonl").read_text().splitlines())
+    said = [record["message"] for record in records if record["event"] == "warning"]
+    assert [line.partition(" had")[0] for line in said] == ["round 1", "round 2", "round 3"]
+    assert all(line.endswith("and 3 more, see rounds.jsonl") for line in said)
 
 
 def test_clients_are_divided_by_a_column_of_a_job(tmp_path, capsys):

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,9 +17,8 @@ from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.secure_sum import crypto
 from qstore_ray.federated.secure_sum.collector import SumCollector
 from qstore_ray.federated.secure_sum.fixed_point import decoded, encoded, largest
-from qstore_ray.federated.secure_sum.member import OpenedShares, SumMember
 from qstore_ray.federated.secure_sum.run import secure_sum
-from qstore_ray.federated.secure_sum.shamir import combine, split
+from qstore_ray.federated.secure_sum.shamir import PRIME, combine, split
 from qstore_ray.federated.server import first_state, run_round
 from qstore_ray.federated.strategies import get_strategy
 from tests.unit.federated.quadratics import P, fleet, quadratics
@@ -62,45 +62,85 @@ def test_the_largest_values_of_all_clients_do_not_wrap_around():
 @settings(max_examples=25)
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 9), st.data())
 def test_any_t_shares_give_the_secret(secret, threshold, data):
-    shares = split(secret, range(1, 10), threshold)
+    other = secret[::-1]
+    dealt = split((secret, other), range(1, 10), threshold)
     points = data.draw(st.permutations(range(1, 10)))[:threshold]
-    assert combine({point: shares[point] for point in points}, threshold) == secret
-    with pytest.raises(RunError, match="too few shares"):
-        combine({point: shares[point] for point in points[1:]}, threshold)
+    for place, expected in enumerate((secret, other)):
+        shares = {point: dealt[point][place] for point in points}
+        assert combine(shares, threshold) == expected
+        del shares[points[0]]
+        with pytest.raises(RunError, match="too few shares"):
+            combine(shares, threshold)
+
+
+@pytest.mark.parametrize(("points", "threshold"), [(range(1, 130), 97), ([5, 70_000, 3], 2)])
+def test_shares_are_values_of_a_polynomial_of_degree_t_minus_1(points, threshold):
+    """Long polynomials too, which are reduced on the way: any t shares give all the others."""
+    dealt = split((bytes(range(32)),), list(points), threshold)
+    known = {point: int.from_bytes(dealt[point][0], "big") for point in list(points)[:threshold]}
+    for at in list(points)[threshold:]:
+        value = 0
+        for x, y in known.items():
+            top = math.prod(at - other for other in known if other != x)
+            bottom = math.prod(x - other for other in known if other != x)
+            value += y * top * pow(bottom, -1, PRIME)
+        assert value % PRIME == int.from_bytes(dealt[at][0], "big") < PRIME
 
 
 def test_fewer_shares_fit_every_secret_and_a_wrong_one_is_noticed():
     secret = bytes(range(32))
-    shares = split(secret, [1, 2, 3], 3)
-    again = split(secret, [1, 2, 3], 3)
-    assert shares != again  # random polynomials
+    shares = {point: each[0] for point, each in split((secret,), [1, 2, 3], 3).items()}
+    again = {point: each[0] for point, each in split((secret,), [1, 2, 3], 3).items()}
+    assert all(shares[point] != again[point] for point in shares)  # random polynomials
     shares[2] = bytes(66)
     with pytest.raises(RunError, match="do not fit"):
         combine(shares, 3)
 
 
-def test_two_clients_agree_on_a_key_and_nobody_else_does():
-    a, b, c = crypto.new_secret(), crypto.new_secret(), crypto.new_secret()
-    key = crypto.agreed_key(a, crypto.public_key(b), b"mask 1")
-    assert key == crypto.agreed_key(b, crypto.public_key(a), b"mask 1")
-    assert key != crypto.agreed_key(b, crypto.public_key(a), b"mask 2")
-    assert key != crypto.agreed_key(c, crypto.public_key(a), b"mask 1")
+def test_two_clients_agree_on_keys_and_nobody_else_does():
+    a, b, c = crypto.exchange_key(), crypto.exchange_key(), crypto.exchange_key()
+    keys = crypto.pair_keys(a, crypto.public_key(b), b"1 and 2")
+    assert keys == crypto.pair_keys(b, crypto.public_key(a), b"1 and 2")
+    assert keys.masking != keys.sealing
+    others = (
+        crypto.pair_keys(b, crypto.public_key(a), b"1 and 3"),
+        crypto.pair_keys(c, crypto.public_key(a), b"1 and 2"),
+    )
+    assert all(not set(keys) & set(other) for other in others)
     with pytest.raises(RunError, match="public key"):
-        crypto.agreed_key(a, b"short", b"mask 1")
-    with pytest.raises(RunError, match="public key"):
-        crypto.agreed_key(a, bytes(32), b"mask 1")  # a point of small order
+        crypto.pair_keys(a, b"short", b"1 and 2")
+
+
+@pytest.mark.parametrize("top", [0, 2**255], ids=["", "with the bit that is ignored"])
+def test_the_points_of_small_order_are_those_that_nobody_agrees_with(top):
+    for point in crypto._SMALL_ORDER:
+        encoded_point = (point + top).to_bytes(32, "little")
+        assert not crypto.is_public_key(encoded_point)
+        with pytest.raises(RunError, match="public key"):
+            crypto.pair_keys(crypto.exchange_key(), encoded_point, b"")
+    assert crypto.is_public_key(crypto.public_key(crypto.exchange_key()))
+    assert not crypto.is_public_key(b"short")
+    assert not crypto.is_public_key(None)
 
 
 def test_a_mask_is_uniform_and_a_sealed_message_is_bound_to_its_address():
-    numbers = crypto.mask(crypto.new_secret(), 20_000).astype(float) / 2.0**64
+    numbers = crypto.Masks(20_000).of(crypto.new_secret()).astype(float) / 2.0**64
     assert stats.kstest(numbers, "uniform").pvalue > 1e-5
     key = crypto.new_secret()
     message = crypto.sealed(key, b"share", b"1 to 2")
-    assert crypto.opened(key, message, b"1 to 2") == b"share"
+    assert crypto.opened_or_none(key, message, b"1 to 2") == b"share"
     for wrong in ((key, message, b"1 to 3"), (key, message[:-1] + b"x", b"1 to 2"),
                   (crypto.new_secret(), message, b"1 to 2"), (key, b"", b"1 to 2")):  # fmt: skip
-        with pytest.raises(RunError, match="changed on its way"):
-            crypto.opened(*wrong)
+        assert crypto.opened_or_none(*wrong) is None
+
+
+def test_a_mask_is_the_stream_of_its_key_in_counter_mode():
+    """By the cipher itself, whose counter begins at 2 in GCM; the memory is used again."""
+    masks, keys = crypto.Masks(100), [crypto.new_secret() for _ in range(3)]
+    for key in keys:
+        counter = bytes(12) + (2).to_bytes(4, "big")
+        stream = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor()
+        assert masks.of(key).tobytes() == stream.update(bytes(800))
 
 
 # ------------------------------------------------------------------------------------------ the sum
@@ -176,72 +216,6 @@ def test_the_server_sees_no_vector_and_no_difference_of_two(monkeypatch):
     held = pickle.dumps([vars(server) for server in _Recorded.seen])
     assert code[:2].tobytes() not in held
     assert planted[:2].tobytes() not in held
-
-
-# ------------------------------------------------------------------------- servers that do not obey
-
-
-def _members(count: int = 4, threshold: int = 3):
-    session = crypto.new_secret()
-    members = {n: SumMember(n, session, threshold) for n in range(1, count + 1)}
-    keys = {n: member.keys() for n, member in members.items()}
-    return members, keys
-
-
-def _shared(count: int = 4, threshold: int = 3):
-    members, keys = _members(count, threshold)
-    sealed = {n: member.shares(keys) for n, member in members.items()}
-    return members, {n: {u: sealed[u][n] for u in sealed if u != n} for n in members}
-
-
-def test_a_client_answers_each_question_once_so_nobody_gets_both_shares():
-    members, sealed = _shared()
-    first = members[1]
-    with pytest.raises(RunError, match="in order"):
-        first.unmask(frozenset({1, 2, 3}))
-    first.masked(np.ones(5), sealed[1])
-    opened = first.unmask(frozenset({1, 2, 3}))
-    assert set(opened.own) == {1, 2, 3}
-    assert set(opened.keys) == {4}
-    with pytest.raises(RunError, match="once"):
-        first.unmask(frozenset({1, 3, 4}))
-    with pytest.raises(RunError, match="once"):
-        first.masked(np.zeros(5), sealed[1])
-
-
-@pytest.mark.parametrize("stayed", [{1, 2}, {2, 3, 4}, {1, 2, 3, 9}])
-def test_a_client_refuses_a_list_that_is_short_that_grew_or_that_leaves_it_out(stayed):
-    members, sealed = _shared()
-    members[1].masked(np.ones(5), sealed[1])
-    with pytest.raises(RunError, match="refuses"):
-        members[1].unmask(frozenset(stayed))
-
-
-def test_a_client_refuses_keys_that_are_few_forged_or_twice_the_same():
-    for change in (
-        lambda keys: {n: keys[n] for n in (1, 2)},
-        lambda keys: {**keys, 1: keys[2]},
-        lambda keys: {**keys, 4: keys[3]},
-        lambda keys: {n: keys[n] for n in (2, 3, 4)},
-    ):
-        members, keys = _members()
-        with pytest.raises((RunError, KeyError)) as error:
-            members[1].shares(change(keys))
-        assert error.type is RunError
-
-
-def test_a_wrong_input_or_share_gives_the_sum_up():
-    members, sealed = _shared()
-    server = SumCollector(b"s", 3, 5)
-    for wrong in (np.zeros(5), np.zeros(4, np.uint64)):
-        with pytest.raises(RunError, match="no masked vector"):
-            server.add_input(1, wrong)
-    with pytest.raises(RunError, match="changed on its way"):
-        members[1].masked(np.ones(5), {2: sealed[3][1], 3: sealed[2][1]})
-    opened = {n: OpenedShares({}, {}) for n in (1, 2, 3)}
-    server.add_input(1, np.zeros(5, np.uint64))
-    with pytest.raises(RunError, match="too few shares"):
-        server.total(opened)
 
 
 # ---------------------------------------------------------------------------------- in a federation

@@ -198,3 +198,20 @@ def test_batches_may_be_empty_and_depend_on_step_and_key_alone():
     assert {len(each) for each in found} == {10}
     assert any(len(batch) == 0 for each in found for batch in each)
     assert [b.tolist() for b in found[3]] == [b.tolist() for b in batches.of_epoch(3)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 150, 1001])
+def test_numbers_of_several_steps_are_those_of_each_step(size):
+    """A step that was drawn ahead has its own noise, and none is taken twice."""
+    key = NoiseKey.for_tests(4)
+    found = key.normals(range(7, 24), size)
+    for place, step in enumerate(range(7, 24)):
+        assert found[place].tobytes() == key.normal(step, size).tobytes()
+    assert len({each.tobytes() for each in found}) == 17
+
+
+def test_the_noise_of_a_key_and_a_step_is_the_same_in_every_version():
+    """A run that is resumed by a later version takes a step again with the noise it had."""
+    expected = [-0.7735112992342397, 0.45393091061257923, 0.42355342420378733]
+    assert NoiseKey.for_tests(7).normal(5, 3) == pytest.approx(expected, rel=1e-14)
+    assert NoiseKey.for_tests(7).joined(5, 1000, 0.004).tolist() == [362, 645, 750, 761]

@@ -126,9 +126,22 @@ def test_a_wrong_request_is_a_typed_error(
     assert answer.status_code == status, answer.text
     detail = answer.json()["detail"]
     assert detail["message"]
+    assert detail["fix"], detail
     if field is not None:
         assert detail["field"] == field
     assert client.post("/invocations", json={"instances": ROWS}).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/invocations", 405), ("POST", "/model", 405), ("GET", "/elsewhere", 404),
+])  # fmt: skip
+def test_a_wrong_address_says_where_the_right_ones_are(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert "/docs" in answer.json()["detail"]["fix"]
+    assert client.get("/docs").status_code == 200
 
 
 def test_what_it_counts(run: Path) -> None:
@@ -164,7 +177,9 @@ def test_the_token_opens_all_but_health(run: Path) -> None:
         assert client.get(path).status_code == 401
     body = {"instances": ROWS}
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-API-Key": TOKEN}):
-        assert client.post("/invocations", json=body, headers=headers).status_code == 401
+        answer = client.post("/invocations", json=body, headers=headers)
+        assert answer.status_code == 401
+        assert "Authorization: Bearer" in answer.json()["detail"]["fix"]
     headers = {"Authorization": f"Bearer {TOKEN}"}
     assert client.post("/invocations", json=body, headers=headers).status_code == 200
 
@@ -172,7 +187,7 @@ def test_the_token_opens_all_but_health(run: Path) -> None:
 def test_without_a_token_it_is_for_this_machine_alone(
     client: TestClient, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert client.get("/model", headers={"Host": "evil.example"}).status_code == 400 or 422
+    assert client.get("/model", headers={"Host": "evil.example"}).status_code == 400
     assert main(["serve", str(run), "--host", "0.0.0.0"]) == 2
     assert "QSTORE_SERVE_TOKEN" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="can be guessed"):

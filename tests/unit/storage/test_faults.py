@@ -169,6 +169,26 @@ def test_keys_that_expire_end_the_run_at_once_and_it_is_resumed(
     assert end(train(data, bucket, "resume").run_dir) == undisturbed
 
 
+def test_keys_that_lose_their_rights_end_the_run_and_it_is_resumed(
+    data: Dataset, bucket: str, undisturbed: dict[str, Any], proxy: FaultyProxy
+) -> None:
+    puts = 0
+
+    def denied_after_a_while(number: int, method: str, path: str) -> Fault:
+        nonlocal puts
+        puts += method == "PUT"
+        return "denied" if puts > 20 else ""
+
+    proxy.plan = denied_after_a_while
+    with pytest.raises(StorageError, match="does not allow this to the keys") as caught:
+        train(data, bucket)
+    assert not caught.value.may_pass
+    kept = caught.value.__notes__[0]
+    assert "This machine keeps what it has of the run, to the checkpoint step-" in kept
+    proxy.plan = no_fault
+    assert end(train(data, bucket, "resume").run_dir) == undisturbed
+
+
 def test_keys_are_in_no_object_and_no_file(data: Dataset, bucket: str, stage: Path) -> None:
     train(data, bucket, epochs=1)
     objects = cloud.open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))

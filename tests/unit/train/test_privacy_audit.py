@@ -53,14 +53,14 @@ def test_a_sound_training_in_shuffled_batches_is_not_refuted():
 
 
 def _no_noise(monkeypatch) -> None:
-    monkeypatch.setattr(NoiseKey, "normal", lambda self, step, size: np.zeros(size))
+    monkeypatch.setattr(NoiseKey, "normals", lambda self, steps, size: np.zeros((len(steps), size)))
 
 
 def _little_noise(monkeypatch) -> None:
     """The noise of a mean, on a sum: too small by the root of the batch size."""
-    sound = NoiseKey.normal
+    sound = NoiseKey.normals
     monkeypatch.setattr(
-        NoiseKey, "normal", lambda self, step, size: sound(self, step, size) / np.sqrt(67)
+        NoiseKey, "normals", lambda self, steps, size: sound(self, steps, size) / np.sqrt(67)
     )
 
 
@@ -79,8 +79,10 @@ def _clips_the_sum(monkeypatch) -> None:
 
 
 def _too_much_noise(monkeypatch) -> None:
-    sound = NoiseKey.normal
-    monkeypatch.setattr(NoiseKey, "normal", lambda self, step, size: 50 * sound(self, step, size))
+    sound = NoiseKey.normals
+    monkeypatch.setattr(
+        NoiseKey, "normals", lambda self, steps, size: 50 * sound(self, steps, size)
+    )
 
 
 def _shuffled(monkeypatch) -> None:

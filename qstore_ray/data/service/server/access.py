@@ -43,7 +43,17 @@ _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
 )
 _ADDRESSED = frozenset({"id", "split"})
 """Fields of a name that is part of the address; an unknown name is a 404."""
+_OF_THE_REQUEST = frozenset({404, 409, 422})
 _PAUSE = "5"  # seconds that a client is asked to wait after 503
+
+_DOCS = "See /docs for the addresses, and for what each takes."
+_FIXES = {
+    400: "Send what is asked for at this address; see /docs.",
+    401: "Send the header Authorization: Bearer TOKEN, with the token that the server was started "
+    "with.",
+    413: "Send less at once, or start the server with a larger limit.",
+}
+"""What to do after an answer with this status, unless the error says it itself."""
 
 _bearer = HTTPBearer(auto_error=False, description="The token that the service was started with.")
 _key = APIKeyHeader(name="X-API-Key", auto_error=False)
@@ -151,7 +161,10 @@ async def _ours(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, QStoreError)
     status = status_of(exc)
     headers = {"Retry-After": _PAUSE} if status == 503 else None
-    return _answer(status, ProblemDetail(**exc.as_dict()), headers)
+    detail = ProblemDetail(**exc.as_dict())
+    if not detail.fix and status in _OF_THE_REQUEST:
+        detail.fix = _DOCS
+    return _answer(status, detail, headers)
 
 
 async def _invalid(_: Request, exc: Exception) -> JSONResponse:
@@ -168,7 +181,12 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
 
 async def _plain(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
-    detail = ProblemDetail(error="RequestError", message=str(exc.detail), exit_code=2)
+    detail = ProblemDetail(
+        error="RequestError",
+        message=str(exc.detail),
+        fix=_FIXES.get(exc.status_code, _DOCS),
+        exit_code=2,
+    )
     # A body that is no JSON is 400 to FastAPI, where one of another shape is 422: one is enough.
     return _answer(422 if exc.status_code == 400 else exc.status_code, detail, exc.headers)
 

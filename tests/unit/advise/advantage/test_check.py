@@ -70,6 +70,7 @@ def test_it_says_no_on_digits():
     assert found.contenders["rbf_svm"].mean > found.contenders["model"].mean
 
 
+@pytest.mark.slow
 def test_every_contender_has_the_same_folds_and_budget():
     y = planted()[:80]
     brief = ZZ.model_copy(update={"trainer": ZZ.trainer.model_copy(update={"epochs": 1})})

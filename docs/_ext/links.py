@@ -1,0 +1,33 @@
+"""Links that work in the repository, rewritten for the site: files beside docs/ are pages here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+_PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def rewrite(app: Any, page: str, source: list[str]) -> None:
+    """Point every link of a page that leaves docs/ to its page; a listener of `source-read`."""
+    folder = (Path(app.srcdir) / page).parent
+    own = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}.get(page)
+    if own is not None:
+        folder = Path(app.srcdir).parent
+        source[0] = (folder / own).read_text()
+    source[0] = _LINK.sub(lambda link: _rewritten(Path(app.srcdir), folder, link), source[0])
+
+
+def _rewritten(docs: Path, folder: Path, link: re.Match[str]) -> str:
+    target = (folder / link[1]).resolve()
+    root = docs.resolve().parent
+    anchor = link[2] or ""
+    if target.is_relative_to(docs.resolve()):
+        return f"](/{target.relative_to(docs.resolve())}{anchor})"
+    if target.is_relative_to(root) and str(target.relative_to(root)) in _PAGES:
+        return f"](/{_PAGES[str(target.relative_to(root))]}{anchor})"
+    if target.is_dir():
+        return f"]({link[1]}{anchor})"
+    return link[0]
