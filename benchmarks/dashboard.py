@@ -35,7 +35,7 @@ from record import origin, write  # noqa: E402
 from tests.chromium import PROGRAM, ChromiumPage, chromium  # noqa: E402
 from tests.run_folders import make_run  # noqa: E402
 
-RUNS, EPOCHS, LIVE_EPOCHS, IDLE_SECONDS = 1_000, 50, 20, 20.0
+RUNS, EPOCHS, LIVE_EPOCHS, IDLE_SECONDS = 1_000, 50, 15, 10.0
 TOKEN = secrets.token_hex(16)
 
 WRITER = """
@@ -121,7 +121,7 @@ def _watched(port: int, process: psutil.Process) -> float:
     """CPU while a page is open and nothing happens."""
     with _ask(port, "/api/events") as answer:
         answer.readline()
-        time.sleep(10.0)  # the panels have been read for the first time
+        time.sleep(6.0)  # the panels have been read for the first time
         return _cpu_percent(process)
 
 

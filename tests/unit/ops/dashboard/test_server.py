@@ -290,9 +290,12 @@ def test_the_command_prints_the_address_once_and_ends_by_sigterm(tmp_path: Path)
     make_run(tmp_path, "first")
     command = [
         sys.executable, "-m", "qstore_ray", "dashboard", "--storage", str(tmp_path), "--port", "0",
-        "--json",
+        "--json", "--open",
     ]  # fmt: skip
-    environment = {**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN}
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\ncat "${{1#file://}}" >> {seen}\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN, "BROWSER": f"{browser} %s"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -303,12 +306,29 @@ def test_the_command_prints_the_address_once_and_ends_by_sigterm(tmp_path: Path)
         page = ServedPage(int(address.rpartition(":")[2].removesuffix("/enter")))
         assert page.ask("/", {})[0] == 401
         assert page.ask("/api/run?id=no-such")[0] == 404
+        line, door = seen.read_text().split("\n", 1)
+        assert TOKEN not in line, "command lines can be read by everybody"
+        assert url in door
+        folder = Path(line.removeprefix("file://")).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
         events = page.events()
         assert take(events, "runs")["rows"][0]["id"] == "first"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert (out, err) == ("", "")
+    assert not folder.exists()
+
+
+def test_of_very_many_epochs_some_are_sent_and_always_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qstore_ray.ops.dashboard.live.MOST_EPOCHS", 10)
+    make_run(tmp_path, "long", epochs=25)
+    with served(tmp_path) as page:
+        found = take(page.events("/api/events?id=long"), "curves")
+    assert found["every"] == 3
+    assert [each["epoch"] for each in found["records"][1:]] == [0, 3, 6, 9, 12, 15, 18, 21, 24]
 
 
 def test_the_commands_of_the_guide_run(tmp_path: Path) -> None:
