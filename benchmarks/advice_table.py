@@ -10,6 +10,9 @@ killed continues where it was. `--finish` writes the rows as `qstore_ray/advise/
 where they come from as `benchmarks/results/advice_table.json`.
 
 Run: python benchmarks/advice_table.py [--folds 3] [--finish]
+
+`--data-sets`, `--candidates` and `--folder` measure a part of it into a folder, with a table beside
+the rows: a trial, from which no result is written.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from advice_data import TableData, data_sets
+from advice_data import MAKERS, TableData, data_sets
 from record import origin, write
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
@@ -48,35 +51,40 @@ FOLDS = 3
 PACKAGES = ("numpy", "scikit-learn", "mlxtend", "pyarrow")
 
 
-def read_rows() -> list[dict[str, Any]]:
+class Scope(NamedTuple):
+    """What is measured: names of data sets and of models, folds, and where the rows are kept."""
+
+    data_sets: tuple[str, ...]
+    models: tuple[str, ...]
+    folds: int
+    parts: Path = PARTS
+
+
+def read_rows(parts: Path) -> list[dict[str, Any]]:
     """The rows measured so far; a line that a killed run left unfinished is cut off."""
-    if not PARTS.exists():
+    if not parts.exists():
         return []
-    whole, _, rest = PARTS.read_text().rpartition("\n")
+    whole, _, rest = parts.read_text().rpartition("\n")
     if rest:
-        PARTS.write_text(whole + "\n" if whole else "")
+        parts.write_text(whole + "\n" if whole else "")
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def measure(folds: int) -> None:
+def measure(scope: Scope) -> None:
     """Measure what is missing, fold by fold, so that an early end leaves all data sets."""
-    done = {(row["dataset"], row["fold"], row["model"]) for row in read_rows()}
-    PARTS.parent.mkdir(parents=True, exist_ok=True)
-    sets = data_sets()
-    with PARTS.open("a") as file:
-        for fold in range(folds):
+    done = {(row["dataset"], row["fold"], row["model"]) for row in read_rows(scope.parts)}
+    scope.parts.parent.mkdir(parents=True, exist_ok=True)
+    sets = data_sets(scope.data_sets)
+    with scope.parts.open("a") as file:
+        for fold in range(scope.folds):
             for name, data in sets.items():
-                missing = [m for m in models() if (name, fold, m) not in done]
+                missing = [m for m in scope.models if (name, fold, m) not in done]
                 if not missing:
                     continue
                 for row in rows_of(name, data, fold, missing):
                     file.write(json.dumps(row) + "\n")
                     file.flush()
                 print(time.strftime("%H:%M:%S"), fold, name, len(missing), flush=True)
-
-
-def models() -> list[str]:
-    return [*(candidate.name for candidate in candidates()), *RIVALS]
 
 
 def rows_of(name: str, data: TableData, fold: int, missing: list[str]) -> Iterator[dict[str, Any]]:
@@ -123,36 +131,44 @@ def _quantum(
     return {**_scores(data.y[test], predicted), **measured}
 
 
-def finish() -> None:
-    """Write the table of the measured folds, and where it comes from."""
+def finish(scope: Scope, target: Path) -> list[dict[str, Any]]:
+    """Write the table of the data sets and folds that are measured whole; its rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows, sets = read_rows(), data_sets()
+    rows = read_rows(scope.parts)
     measured = Counter((row["dataset"], row["fold"]) for row in rows)
-    rows = [row for row in rows if measured[row["dataset"], row["fold"]] == len(models())]
-    sets = {name: sets[name] for name in dict.fromkeys(row["dataset"] for row in rows)}
+    rows = [row for row in rows if measured[row["dataset"], row["fold"]] == len(scope.models)]
+    place = {name: number for number, name in enumerate(scope.models)}
+    order = {name: number for number, name in enumerate(scope.data_sets)}
+    rows.sort(key=lambda row: (row["fold"], order[row["dataset"]], place[row["model"]]))
+    sets = data_sets(dict.fromkeys(row["dataset"] for row in rows))
     known = {candidate.name: candidate.as_dict() for candidate in candidates()}
     described = {name: meta_features(data.x, data.y).values for name, data in sets.items()}
     full = [{**known.get(r["model"], {}), **described[r["dataset"]], **r} for r in rows]
-    names = list(dict.fromkeys(name for row in full for name in row))
-    values = {name: [row.get(name) for row in full] for name in names}
-    values |= planned(full)
-    columns = {name: pa.array(column) for name, column in values.items()}
-    small = {n: c.cast(pa.float32()) if c.type == pa.float64() else c for n, c in columns.items()}
+    columns = {
+        name: [row.get(name) for row in full]
+        for name in dict.fromkeys(name for row in full for name in row)
+    }
+    arrays = {name: pa.array(values) for name, values in (columns | planned(full)).items()}
+    small = {n: c.cast(pa.float32()) if c.type == pa.float64() else c for n, c in arrays.items()}
     about = {
         **origin(), "seed": SEED, "folds": 1 + max(row["fold"] for row in rows),
         "qstore_ray": importlib.metadata.version("qstore-ray"),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
     }  # fmt: skip
     table = pa.table(small).replace_schema_metadata({"about": json.dumps(about)})
-    pq.write_table(table, TABLE, compression="zstd", compression_level=19)
+    pq.write_table(table, target, compression="zstd", compression_level=19)
+    return rows
+
+
+def record(rows: list[dict[str, Any]]) -> None:
+    """Write where the table comes from."""
     quantum = [row for row in rows if row["kind"] == "quantum"]
     write(
         "advice_table",
         SEED,
         per_data_set(rows),
-        about=about,
         trainings=len(quantum),
         failed=sum("error" in row for row in quantum),
         data_sets=len({row["dataset"] for row in rows}),
@@ -205,10 +221,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--finish", action="store_true", help="only write what was measured")
+    parser.add_argument("--folder", type=Path, help="of a trial: rows.jsonl and table.parquet")
+    parser.add_argument("--data-sets", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
+    parser.add_argument("--candidates", type=int, default=len(candidates()), metavar="N")
     asked = parser.parse_args()
+    whole = Scope(tuple(MAKERS), _models(len(candidates())), asked.folds)
+    if asked.folder is None:
+        if not asked.finish:
+            measure(whole)
+        record(finish(whole, TABLE))
+        return
+    chosen = tuple(asked.data_sets), _models(asked.candidates)
+    trial = Scope(*chosen, asked.folds, asked.folder / PARTS.name)
     if not asked.finish:
-        measure(asked.folds)
-    finish()
+        measure(trial)
+    finish(trial, asked.folder / TABLE.name)
+
+
+def _models(count: int) -> tuple[str, ...]:
+    """Names of the first candidates, and of all classical models."""
+    return (*(candidate.name for candidate in candidates()[:count]), *RIVALS)
 
 
 if __name__ == "__main__":

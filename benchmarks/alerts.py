@@ -5,11 +5,10 @@ The streams are those of 20 real trainings (`alerts_record.py`, results/alerts_s
 - recorded: the rules on these very streams. Every alert is listed.
 - false: 1,000 run-hours are simulated, an hour a run: the trend of a recorded run (a running
   median) is stretched over the hour, and its residuals, in blocks of 25 drawn with replacement
-  (Künsch 1989), are put on it. Step records come four times a second, the most that a run writes,
-  an epoch every ten seconds; gradient norms and memory are made in the same way, durations as sums
-  of recorded ones. An
-  alert is false, except one of `plateau` when the trend has not fallen by more than 2 σ over the
-  epochs that the rule looks at: those are counted apart.
+  (Künsch 1989), are put on it. A step record comes every 0.25 s, the most that a run writes, 0.5, 1
+  or 2 s, an epoch every ten seconds; gradient norms and memory are made in the same way, durations
+  as sums of recorded ones. An alert is false, except one of `plateau` when the trend has not
+  fallen by more than 2 σ over the epochs that the rule looks at: those are counted apart.
 - found: faults in simulated runs: how many are found, and after how many samples or seconds.
 
 Run: python benchmarks/alerts.py [--hours 1000] [--faults 200] [--processes 2]    (15 minutes)
@@ -34,8 +33,9 @@ from qstore_ray.ops.rules.plateau import Plateau
 from qstore_ray.ops.watch.monitor import RunMonitor
 
 SEED = 20
-STEP_SECONDS, EPOCH_SECONDS, HOUR = 0.25, 10.0, 3600.0
-STEPS, EPOCHS = int(HOUR / STEP_SECONDS), int(HOUR / EPOCH_SECONDS)
+CADENCES = (0.25, 0.5, 1.0, 2.0)
+EPOCH_SECONDS, HOUR = 10.0, 3600.0
+EPOCHS = int(HOUR / EPOCH_SECONDS)
 BLOCK, WIDTH = 25, 15
 
 
@@ -67,11 +67,14 @@ class Curve(NamedTuple):
         """Trend over n samples, and the same with resampled residuals of the same region."""
         at = np.linspace(0, len(self.trend) - 1, n)
         trend = np.interp(at, np.arange(len(self.trend)), self.trend)
-        block = min(BLOCK, len(self.rest))
-        near = np.repeat(at[::block], block)[:n].astype(int)  # residuals change as a run goes on
-        reach = max(len(self.rest) // 4, block)
-        first = near + np.repeat(rng.integers(-reach, reach + 1, len(at[::block])), block)[:n]
-        rest = self.rest[np.clip(first + np.arange(n) % block, 0, len(self.rest) - 1)]
+        # Residuals change as a run goes on, so they are drawn from the same tenth of it; not from
+        # its first values, which the median of 15 does not follow in their fall.
+        block, least = min(BLOCK, len(self.rest) // 2), min(WIDTH, len(self.rest) // 4)
+        starts = at[::block].astype(int)
+        reach = max(len(self.rest) // 10, block)
+        first = starts + rng.integers(-reach, reach + 1, len(starts))
+        first = np.clip(first, least, len(self.rest) - block)
+        rest = self.rest[np.repeat(first, block)[:n] + np.arange(n) % block]
         return trend, trend + rest
 
 
@@ -123,16 +126,18 @@ def slower(took: np.ndarray, n: int, seconds: float, rng: np.random.Generator) -
 
 def simulated(stream: Stream, rng: np.random.Generator) -> Hour:
     """An hour like the recorded run, slower."""
-    _, loss = Curve.of(stream.loss).stretched(STEPS, rng)
+    cadence = float(rng.choice(CADENCES))
+    steps = int(HOUR / cadence)
+    _, loss = Curve.of(stream.loss).stretched(steps, rng)
     trend, train_loss = Curve.of(stream.train_loss).stretched(EPOCHS, rng)
-    _, gaps = Curve.of(np.log(np.maximum(stream.gap, 1e-6))).stretched(STEPS, rng)
+    _, gaps = Curve.of(np.log(np.maximum(stream.gap, 1e-6))).stretched(steps, rng)
     took = slower(stream.took[1:], EPOCHS, EPOCH_SECONDS, rng)
     norms = np.full(EPOCHS, np.nan)
     if np.isfinite(stream.gradient_norm).all():
         norms = np.exp(Curve.of(np.log(stream.gradient_norm)).stretched(EPOCHS, rng)[1])
     _, memory = Curve.of(stream.memory).stretched(int(HOUR / 15.0), rng)
     return Hour(
-        loss, STEP_SECONDS * np.exp(gaps - np.median(gaps)), train_loss, trend, norms,
+        loss, cadence * np.exp(gaps - np.median(gaps)), train_loss, trend, norms,
         took, memory,
     )  # fmt: skip
 
@@ -141,7 +146,7 @@ def samples(hour: Hour, allowed: float | None = None) -> Iterator[Sample]:
     """The records of an hour in their order, and the ticks between them."""
     limits = {} if allowed is None else {"allowed_seconds": allowed}
     yield Sample("start", 0.0, {"epochs": float(EPOCHS), **limits})
-    now, per_epoch, used = 0.0, STEPS // EPOCHS, np.cumsum(hour.took)
+    now, per_epoch, used = 0.0, len(hour.loss) // EPOCHS, np.cumsum(hour.took)
     every = EPOCHS / len(hour.memory)
     for epoch in range(EPOCHS):
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
@@ -213,7 +218,7 @@ def _noise(values: np.ndarray) -> float:
 def _jump(size: float, column: str) -> Callable[[Hour, int, np.random.Generator], float]:
     def put(hour: Hour, epoch: int, _rng: np.random.Generator) -> float:
         values = getattr(hour, column)
-        first = epoch if column == "train_loss" else epoch * (STEPS // EPOCHS) + 3
+        first = epoch if column == "train_loss" else epoch * (len(values) // EPOCHS) + 3
         before = values[first - 50 : first] if first >= 50 else values[:first]
         values[first:] += size * max(10.0 * _noise(before), abs(float(np.median(before))) / 2.0)
         return float(first)
@@ -222,8 +227,9 @@ def _jump(size: float, column: str) -> Callable[[Hour, int, np.random.Generator]
 
 
 def _nan(hour: Hour, epoch: int, _rng: np.random.Generator) -> float:
-    hour.loss[epoch * (STEPS // EPOCHS)] = np.nan
-    return float(epoch * (STEPS // EPOCHS))
+    step = epoch * (len(hour.loss) // EPOCHS)
+    hour.loss[step] = np.nan
+    return float(step)
 
 
 def _slow(hour: Hour, epoch: int, _rng: np.random.Generator) -> float:
@@ -289,7 +295,7 @@ def _silence(hour: Hour, epoch: int) -> float:
     """Seconds of silence after which a run that writes nothing more is stalled."""
     monitor, now = RunMonitor(all_rules()), 0.0
     for number, sample in enumerate(samples(hour)):
-        if number > epoch * (STEPS // EPOCHS + 2):
+        if number > epoch * (len(hour.loss) // EPOCHS + 2):
             break
         now = sample.at
         list(monitor.take(sample))
@@ -351,7 +357,7 @@ def _as_recorded(stream: Stream) -> Iterator[Sample]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--hours", type=int, default=1000)
-    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     rows = recorded_rows()

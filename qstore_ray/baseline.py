@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.learn.scoring import Answers, Scoring, is_uneven
 from qstore_ray.learn.weights import ClassWeight, row_weights
 
 if TYPE_CHECKING:
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.learn.losses import Goal
     from qstore_ray.types import AnyArray, FloatArray
 

@@ -88,7 +88,7 @@ def run_job(
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.baseline import constant_task, linear_task
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.train.beside import PendingBaseline
+    from qstore_ray.train.beside import PendingBaseline, begin_beside
     from qstore_ray.train.request import RunRequest
     from qstore_ray.train.run.run_folder import check_run
     from qstore_ray.train.run.same_run import MadeOf
@@ -106,6 +106,7 @@ def run_job(
         epochs=config.trainer.epochs,
         made=MadeOf(recipe, None, config.to_toml()),
     )
+    begin_beside(config)
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(dataset)

@@ -294,8 +294,9 @@ def main(folder: Path, how: str) -> None:
     follow._POLL_SECONDS = 0.001
     # Drawing takes longer than training here; a file stands for the figures, one for the report.
     finish.write_pictures = _figures  # type: ignore[assignment]
-    finish.drawn_beside = lambda _: DrawnRun({}, "written")
+    finish.drawn_beside = lambda *_: DrawnRun({}, "written")
     finish.Pictures.prepare = lambda *_: None  # type: ignore[method-assign]
+    finish.Pictures.trained = lambda *_: None  # type: ignore[method-assign]
     trainer.scores_of = lambda *_: Scoring.scores
     (folder / "first").mkdir()
     train(folder / "first")  # imports and compiles all that the children will need

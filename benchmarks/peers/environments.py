@@ -21,6 +21,8 @@ OWN = "own"
 _JAX = ("jax==0.10.2", "jaxlib==0.10.2", "numpy==2.4.6", "scipy==1.17.1")
 PACKAGES: dict[str, tuple[str, ...]] = {
     "pennylane": ("pennylane==0.45.1", "pennylane-lightning==0.45.0", *_JAX),
+    # The protocol of the advantage check, as scikit-learn and PennyLane give it.
+    "pennylane-sklearn": ("pennylane==0.45.1", "scikit-learn==1.9.1", *_JAX),
     "tensorcircuit": ("tensorcircuit-ng==1.10.0", *_JAX),
     "quimb": ("quimb==1.16.0", "cotengra==0.8.3", "autoray==0.11.0", *_JAX),
     "qulacs": ("qulacs==0.6.14", "numpy==2.4.6", "scipy==1.17.1"),

@@ -24,7 +24,8 @@ from qstore_ray.track.follow import Follower
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.finish import artifacts, close_metrics, drawn_beside, take_all
 from qstore_ray.train.privacy.claim import write_statement
-from qstore_ray.train.report.facts import Ending, gather
+from qstore_ray.train.report.facts import Ending
+from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
 

@@ -163,11 +163,18 @@ class LocalFleet:
             self._watch.check(message, place, len(arguments))
             is_over = seconds is not None and self._clock() - began > seconds
             if not is_over:
-                answers[client] = answer_of(self._clients[client], message, arguments[client])
+                answers[client] = self._answer(client, message, arguments[client])
             if seconds is not None and self._clock() - began > seconds:
                 answers[client] = late_fault(seconds)
         self._watch.check(message, len(answers), len(arguments))
         return answers
+
+    def _answer(self, client: str, message: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            return answer_of(self._clients[client], message, arguments)
+        except Exception as exc:  # a fault of a program, which says whose rows it met
+            exc.add_note(f"client {client}")
+            raise
 
     def add(self, clients: Mapping[str, HostedClient]) -> None:
         """See `Fleet`."""

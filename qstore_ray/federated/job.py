@@ -67,7 +67,10 @@ def run_federated_job(
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.federated.rows import ClientRows, divide
     from qstore_ray.federated.trainer import FederatedTrainer
+    from qstore_ray.track.logs.logging import announce
 
+    if "epochs" in job.trainer.model_fields_set:
+        announce("note", "trainer.epochs is not used: federation.rounds and local_epochs are")
     dataset = DatasetLoader.load(job.dataset)
     if loaded is not None:
         loaded(dataset)

@@ -42,6 +42,7 @@ from qstore_ray.federated.opening import (
     rows_of,
 )
 from qstore_ray.federated.privacy.clients import ClientPrivacy
+from qstore_ray.federated.privacy.rows import warn_of_rows
 from qstore_ray.federated.result import FederatedResult
 from qstore_ray.federated.rounds import KEY_DIGEST, FederationRounds
 from qstore_ray.federated.rows import ClientRows, shard_table
@@ -232,6 +233,9 @@ class FederatedTrainer:
         saved, _ = latest_checkpoint(folder.checkpoints)
         arrays: Mapping[str, AnyArray] = {} if saved is None else saved.arrays
         key = self._key(folder, arrays)
+        if self.trainer.privacy is not None:
+            seen = {n: len(c.x) for n, c in given.items() if isinstance(c, ClientRows)}
+            warn_of_rows(self.trainer.privacy, seen)
         private, spent = None, {}
         if key is not None:
             spent[KEY_DIGEST] = np.frombuffer(key.digest, np.uint8)

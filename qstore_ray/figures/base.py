@@ -147,10 +147,12 @@ def save(figure: Figure, path: Path) -> Path:
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file. No version inside: equal runs, equal files."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
     details: dict[str, Any] = {"Software": None}
-    with _with_fonts(figure):
-        figure.savefig(buffer, format="png", dpi=_DPI, metadata=details)
+    with _with_fonts(figure):  # `savefig` would draw it twice
+        FigureCanvasAgg(figure).print_png(buffer, metadata=details)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
@@ -167,10 +169,15 @@ def svg(figure: Figure, name: str = "", *, transparent: bool = False) -> str:
         name: what the names inside begin with: several figures in a page must differ in it.
         transparent: without the white ground, for a page that has its own.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.BytesIO()
     nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with _with_fonts(figure):
-        figure.savefig(buffer, format="svg", metadata=nothing, transparent=transparent)
+    if transparent:
+        for ground in (figure.patch, *(axes.patch for axes in figure.axes)):
+            ground.set(facecolor="none", edgecolor="none")
+    with _with_fonts(figure):  # `savefig` would draw it twice
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     text = _HEAD.sub("", buffer.getvalue().decode())
     counted = {old: f"{name}{n}" for n, old in enumerate(dict.fromkeys(_NAME.findall(text)))}
 

@@ -193,7 +193,7 @@ def _draw_row(
         axes.text(0.95, y, f"q{qubit}", ha="right", va="center", fontsize=9, color=_INK)
         if wires:
             axes.text(0.95, y + 0.4, f"({wires[qubit]})", ha="right", va="center", fontsize=7)
-        axes.plot([1.1, end], [y, y], color="#999999", linewidth=1.0, zorder=1)
+        _line(axes, [1.1, end], [y, y], color="#999999", linewidth=1.0, zorder=1)
         if not last:
             axes.text(end + 0.05, y, "…", va="center", fontsize=9, color="#999999")
     x = _LEFT
@@ -222,13 +222,19 @@ def _draw_op(axes: Axes, op: Op, x: float, top: float) -> None:
     ys = [top + qubit * _LINE for qubit in op.qubits]
     kind = _kind(op)
     if len(ys) > 1:
-        axes.plot([x, x], [min(ys), max(ys)], color=_EDGE[kind], linewidth=1.4, zorder=2)
+        _line(axes, [x, x], [min(ys), max(ys)], color=_EDGE[kind], linewidth=1.4, zorder=2)
     if op.gate == "swap":
-        axes.plot([x, x], ys, "x", color=_INK, markersize=8, markeredgewidth=1.8, zorder=3)
+        _line(
+            axes, [x, x], ys, color=_INK, linestyle="None", marker="x", markersize=8,
+            markeredgewidth=1.8, zorder=3,
+        )  # fmt: skip
         return
     controls = _CONTROLS.get(op.gate, 0)
     dots = 2 if op.gate == "cz" else controls  # CZ is the same from both sides
-    axes.plot([x] * dots, ys[:dots], "o", color=_EDGE[kind], markersize=6, zorder=3)
+    _line(
+        axes, [x] * dots, ys[:dots], color=_EDGE[kind], linestyle="None", marker="o", markersize=6,
+        zorder=3,
+    )  # fmt: skip
     if op.gate in {"cx", "ccx"}:
         _plus(axes, x, ys[-1])
     elif op.gate != "cz":
@@ -250,7 +256,7 @@ def _kind(op: Op) -> str:
 def _box(axes: Axes, x: float, y: float, width: float, height: float, kind: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    axes.add_patch(
+    axes.add_artist(
         FancyBboxPatch(
             (x - width / 2, y - height / 2),
             width,
@@ -264,12 +270,19 @@ def _box(axes: Axes, x: float, y: float, width: float, height: float, kind: str)
     )
 
 
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
+    """As `axes.plot`, which looks at the limits of the axes at each of hundreds of lines."""
+    from matplotlib.lines import Line2D
+
+    axes.add_artist(Line2D(x, y, **style))
+
+
 def _plus(axes: Axes, x: float, y: float) -> None:
     from matplotlib.patches import Circle
 
-    axes.add_patch(Circle((x, y), 0.3, facecolor="white", edgecolor=_EDGE["const"], zorder=3))
-    axes.plot([x - 0.3, x + 0.3], [y, y], color=_EDGE["const"], linewidth=1.2, zorder=4)
-    axes.plot([x, x], [y - 0.3, y + 0.3], color=_EDGE["const"], linewidth=1.2, zorder=4)
+    axes.add_artist(Circle((x, y), 0.3, facecolor="white", edgecolor=_EDGE["const"], zorder=3))
+    _line(axes, [x - 0.3, x + 0.3], [y, y], color=_EDGE["const"], linewidth=1.2, zorder=4)
+    _line(axes, [x, x], [y - 0.3, y + 0.3], color=_EDGE["const"], linewidth=1.2, zorder=4)
 
 
 def _legend(axes: Axes, template: Template, y: float) -> None:

@@ -113,8 +113,9 @@ def _write_counts(axes: Axes, counts: AnyArray, shares: FloatArray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if shares[row, column] > 0.55 else ("#222222" if count else "#aaaaaa")
         axes.text(
-            column, row, str(int(count)), ha="center", va="center", color=color, fontsize=size
-        )
+            column, row, str(int(count)), ha="center", va="center", color=color, fontsize=size,
+            in_layout=False,
+        )  # fmt: skip
 
 
 def _checked(matrix: AnyArray, classes: Sequence[str]) -> AnyArray:

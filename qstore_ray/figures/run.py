@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.figures.base import Format, png, svg_file, unwritable_error
+from qstore_ray.figures.base import Format, Picture, png, svg_file, unwritable_error
 from qstore_ray.figures.confusion import confusion_figure
 from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.track.base import Record
@@ -43,6 +43,7 @@ def run_pictures(
     confusion: AnyArray | None = None,
     classes: Sequence[str] | None = None,
     form: Format = "png",
+    curves: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The pictures of a run by name, as files of a format.
 
@@ -53,16 +54,26 @@ def run_pictures(
         records: its metrics, as `read_records` gives them.
         confusion: counts (K, K), a row for each true class, a column for each predicted one.
         classes: K names; by default the numbers from 0.
+        curves: what `run_curves` has drawn of these records already.
 
     Raises:
         ConfigError: the matrix is not one of counts, or the names do not fit it.
     """
-    figures = {kind: curves_figure(kind, {name: records}) for kind in CURVES}
+    drawn = dict(run_curves(name, records, form) if curves is None else curves)
     if confusion is not None:
         names = [str(k) for k in range(len(confusion))] if classes is None else classes
-        figures[CONFUSION] = confusion_figure(confusion, names)
-    write = svg_file if form == "svg" else png
-    return {kind: write(figure) for kind, figure in figures.items() if figure is not None}
+        drawn[CONFUSION] = _write(confusion_figure(confusion, names), form)
+    return drawn
+
+
+def run_curves(name: str, records: Sequence[Record], form: Format = "png") -> dict[str, bytes]:
+    """The curves of a run by kind, as files of a format; those for which a record has a value."""
+    figures = {kind: curves_figure(kind, {name: records}) for kind in CURVES}
+    return {kind: _write(drawn, form) for kind, drawn in figures.items() if drawn is not None}
+
+
+def _write(figure: Picture, form: Format) -> bytes:
+    return svg_file(figure) if form == "svg" else png(figure)
 
 
 def write_pictures(

@@ -30,6 +30,8 @@ from qstore_ray.sidecar.server import AT_ONCE, Failure, enter
 P = ParamSpec("P")
 T = TypeVar("T")
 
+FIGURES: Final = "figures"
+TRACKERS: Final = "trackers"
 _START: Final = "import sys; sys.path[:] = {path!r}; from qstore_ray.sidecar.server import main"
 _STDERR: Final = 2
 _SECONDS_TO_END: Final = 5.0
@@ -186,31 +188,37 @@ def _folder() -> str:
 
 
 class _Shared:
-    """The sidecar of this process; one that was forked off begins without."""
+    """The sidecars of this process; one that was forked off begins without."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.running: Sidecar | None = None
+        self.running: dict[str, Sidecar] = {}
 
     def forget(self) -> None:
         """Leave it to the parent, which it would outlive if this process kept its socket open."""
-        if self.running is not None:
-            self.running.leave()
-        self.lock, self.running = threading.Lock(), None
+        for each in self.running.values():
+            each.leave()
+        self.lock, self.running = threading.Lock(), {}
 
 
 _shared = _Shared()
 os.register_at_fork(after_in_child=_shared.forget)
 
 
-def sidecar() -> Sidecar:
-    """The sidecar of this process, started if there is none, in the environment of the caller.
+def sidecar(work: str = FIGURES) -> Sidecar:
+    """The sidecar of this process for a kind of work, started if there is none, in the environment
+    of the caller.
+
+    Args:
+        work: FIGURES, with baseline and scores, or TRACKERS. Each imports for seconds, and one
+            interpreter uses one CPU.
 
     Raises:
         RunError: it cannot be started; always so in a frozen program.
     """
     with _shared.lock:
-        if _shared.running is None or not _shared.running.usable:
+        running = _shared.running.get(work)
+        if running is None or not running.usable:
             if not sys.executable or getattr(sys, "frozen", False):
                 raise RunError(
                     "trackers, scores and figures need a process of Python, which this program "
@@ -219,11 +227,11 @@ def sidecar() -> Sidecar:
                     value=sys.executable,
                     fix="Run it with Python, not as a frozen or embedded program.",
                 )
-            if _shared.running is not None:
-                atexit.unregister(_shared.running.close)
-                _shared.running.close()
+            if running is not None:
+                atexit.unregister(running.close)
+                running.close()
             try:
-                _shared.running = Sidecar()
+                running = _shared.running[work] = Sidecar()
             except OSError as exc:
                 raise RunError(
                     f"cannot start a process for trackers, scores and figures: {exc.strerror}",
@@ -231,6 +239,6 @@ def sidecar() -> Sidecar:
                     value=sys.executable,
                     fix="Free memory or raise the limit of processes (ulimit -u).",
                 ) from exc
-            atexit.register(_shared.running.close)
-        _shared.running.enter()
-        return _shared.running
+            atexit.register(running.close)
+        running.enter()
+        return running

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from qstore_ray.sidecar.process import Sidecar, sidecar
+from qstore_ray.sidecar.process import TRACKERS, Sidecar, sidecar
 from qstore_ray.sidecar.server import end_lane, tell
 from qstore_ray.track.base import Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
@@ -56,7 +56,7 @@ class TrackerBeside:
             RunError: as the tracker does, or the sidecar ended.
         """
         self._run = run
-        started = sidecar()
+        started = sidecar(TRACKERS)
         started.submit(self._lane, _start, self._lane, self._tracker, run).result()
         self._sidecar = started
 

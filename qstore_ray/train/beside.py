@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from qstore_ray.baseline import Baseline, BaselineTask, fit_baseline
+from qstore_ray.environment import available_cpus
+from qstore_ray.errors import RunError
 from qstore_ray.learn.scoring import Answers, Scores, Scoring
-from qstore_ray.sidecar.process import sidecar
+from qstore_ray.sidecar.process import TRACKERS, sidecar
+from qstore_ray.sidecar.server import load
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.mlflow.store import load_mlflow
+from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.model.evaluation import ScoresOf
+from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
+
+_OF_SCORES: Final = ("qstore_ray.verdict", "sklearn.metrics")
+_OF_BASELINE: Final = ("sklearn.linear_model", "sklearn.multiclass", "sklearn.pipeline")
+_OF_FIGURES: Final = (
+    "qstore_ray.train.report.page", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)  # fmt: skip
+_OF_MLFLOW: Final = ("qstore_ray.track.mlflow.tracker", "mlflow.store.tracking.sqlalchemy_store")
+
+
+def begin_beside(job: TrainingJob) -> None:
+    """Let the sidecars import what a training in this process will ask of them, on other CPUs.
+
+    Nothing is waited for. Without a CPU for it, and beside Ray, whose start keeps all CPUs busy, a
+    sidecar begins at the first step. Imports are not of a lower priority: the threads of the
+    training would leave them no time on two CPUs, and what waits for them at the end uses one.
+    """
+    free = 0 if job.trainer.max_workers else available_cpus() - 1
+    if not free:
+        return
+    with suppress(RunError):  # said when a sidecar is needed
+        wanted = _OF_SCORES + _OF_BASELINE * job.baseline + _OF_FIGURES * job.track.figures
+        sidecar().submit("beginning", load, wanted)
+        if free > 1 and job.track.mlflow and not job.track.mlflow_system_metrics:
+            trackers = sidecar(TRACKERS)
+            trackers.submit("beginning", load_mlflow)
+            trackers.submit("beginning", load, _OF_MLFLOW)
 
 
 class PendingBaseline:
@@ -60,6 +94,24 @@ def scores_beside(
     """`Scoring.scores`, computed in the sidecar."""
     call = sidecar().submit("scores", Scoring.scores, scoring, y, answers, names, weight)
     return call.result()
+
+
+VerdictOf: TypeAlias = Callable[
+    ["AnyArray", Answers, Baseline, Sequence[str], "FloatArray | None"],
+    tuple[str, dict[str, float]],
+]
+"""`verdict`, or what gives the same."""
+
+
+def verdict_beside(
+    y: AnyArray,
+    model: Answers,
+    baseline: Baseline,
+    class_names: Sequence[str],
+    weight: FloatArray | None,
+) -> tuple[str, dict[str, float]]:
+    """`verdict`, computed in the sidecar."""
+    return sidecar().submit("scores", verdict, y, model, baseline, class_names, weight).result()
 
 
 def fitted(baseline: AnyBaseline) -> Baseline | None:

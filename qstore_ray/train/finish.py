@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,25 +15,40 @@ from qstore_ray.backends.failover import fallback_text
 from qstore_ray.backends.paid import RunIdentity, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError, StorageError
-from qstore_ray.figures.run import write_pictures
+from qstore_ray.errors import (
+    BudgetReachedError,
+    InterruptedRunError,
+    QStoreError,
+    RunError,
+    StorageError,
+)
+from qstore_ray.figures.run import run_curves, write_pictures
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.sidecar.process import sidecar
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
-from qstore_ray.train.beside import AnyBaseline, PendingBaseline, fitted
+from qstore_ray.train.beside import (
+    AnyBaseline,
+    PendingBaseline,
+    VerdictOf,
+    fitted,
+    scores_beside,
+    verdict_beside,
+)
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
 from qstore_ray.train.model.scoring_backends import noisy_backends
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import ON_REQUEST, reason_of
-from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
+from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts
+from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.train.run.stranded import note_what_is_kept
+from qstore_ray.train.run.summary import shown_name
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
@@ -71,6 +88,7 @@ class Pictures:
         self._folder = folder
         self._dataset = dataset
         self._confusion: AnyArray | None = None
+        self._curves: Future[dict[str, bytes]] | None = None
         self.files: list[Path] = []
 
     def prepare(self, model: QuantumModel, baseline: AnyBaseline) -> None:
@@ -79,6 +97,13 @@ class Pictures:
             baseline.start()
         if self._wanted:
             sidecar().submit("figures", circuit_of, ModelFacts.of(model))
+
+    def trained(self) -> None:
+        """Let the sidecar draw the curves of a run whose last epoch is done, while it is scored."""
+        if self._wanted:
+            name, records = shown_name(self._folder.path), read_records(self._folder.metrics)
+            with suppress(RunError):  # drawn with the page, or said there
+                self._curves = sidecar().submit("figures", run_curves, name, records)
 
     def count(self, model: TrainedModel) -> None:
         """Count the confusion matrix of a run that finished."""
@@ -95,16 +120,18 @@ class Pictures:
             return
         run_dir = self._folder.path
         facts = gather(run_dir, dataset=self._dataset, confusion=self._confusion, ending=ending)
-        drawn = drawn_beside(facts)
+        begun = self._curves
+        curves = None if begun is None or begun.exception() is not None else begun.result()
+        drawn = drawn_beside(facts, curves)
         steps: list[Callable[[], object]] = [lambda: self.files.append(keep_page(run_dir, drawn))]
         if ending.status == "finished":
             steps.insert(0, lambda: self.files.extend(write_pictures(run_dir, drawn.figures)))
         take_all(steps, None)
 
 
-def drawn_beside(facts: RunFacts) -> DrawnRun:
+def drawn_beside(facts: RunFacts, curves: Mapping[str, bytes] | None = None) -> DrawnRun:
     """The figures and the page of a run, drawn in the sidecar."""
-    return sidecar().submit("figures", draw, facts).result()
+    return sidecar().submit("figures", draw, facts, curves).result()
 
 
 class Scored(NamedTuple):
@@ -142,7 +169,8 @@ def score(
         result.missing.update({f"{split}_{n}": why for n, why in seen.scores.missing.items()})
         simple = fitted(baseline) if split == "test" else None
         if simple is not None:
-            said, numbers = judged(seen, simple, dataset)
+            compare = verdict_beside if scores is scores_beside else verdict
+            said, numbers = judged(seen, simple, dataset, compare)
             result.metrics.update(numbers)
             result = result._replace(verdict=said)
     return result
@@ -161,8 +189,14 @@ def noisy_scores(
     return found
 
 
-def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
-    """The verdict on a model of the goal that the data are for; nothing for any other."""
+def judged(
+    seen: Evaluation, baseline: Baseline, dataset: Dataset, compare: VerdictOf
+) -> tuple[str, dict[str, float]]:
+    """The verdict on a model of the goal that the data are for; nothing for any other.
+
+    Args:
+        compare: `verdict`, here or in the sidecar.
+    """
     if "r2" in seen.scores.missing:
         text = f"not compared with a simple one: R² is undefined, since {seen.scores.missing['r2']}"
         y = dataset.labels("train")
@@ -172,7 +206,7 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression
         return "", {}
     names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names, seen.weight)
+    return compare(seen.y, seen.answers, baseline, names, seen.weight)
 
 
 def last_metrics(

@@ -20,6 +20,7 @@ from tests.architecture.source import MODULES, ROOT
 DONE = (
     "docs/architecture.md",
     "docs/clusters.md",
+    "docs/dashboard.md",
     "docs/data.md",
     "docs/extending.md",
     "docs/gpu.md",
@@ -34,6 +35,7 @@ DONE = (
     "qstore_ray/data/",
     "qstore_ray/figures/",
     "qstore_ray/learn/",
+    "qstore_ray/ops/dashboard/",
     "qstore_ray/ops/",
     "qstore_ray/simulate/",
     "qstore_ray/track/",

@@ -5,11 +5,15 @@ Times depend on the machine; which modules a process has loaded does not.
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from qstore_ray import JobConfig
+from qstore_ray.train import beside
 
 SLOW = (
     "IPython", "aiohttp", "datasets", "fastapi", "matplotlib", "mlflow", "optuna", "pandas",
@@ -17,6 +21,8 @@ SLOW = (
     "torch", "wandb", "xgboost",
 )  # fmt: skip
 """Each takes a tenth of a second to three seconds of CPU time."""
+
+IRIS = {"name": "iris", "source": "sklearn", "params": {"dataset": "iris"}}
 
 COMMAND = """
 import sys
@@ -79,3 +85,77 @@ def test_a_worker_loads_only_what_ray_train_loads(repository):
     code = "import sys, qstore_ray.train.ray.workers, qstore_ray.train.trainer; "
     loaded = _loaded(f"{code} print(*sys.modules, file=sys.stderr)", repository)
     assert loaded & {*SLOW} - {"pandas", "aiohttp"} == set()
+
+
+WHOLE = """
+import sys
+from qstore_ray import JobConfig, run_job
+job = JobConfig.load("jobs/digits.toml", ["trainer.num_workers=0", "trainer.epochs=2",
+                     f"storage='{sys.argv[1]}'"])
+run_job(job)
+from qstore_ray.sidecar.process import FIGURES, TRACKERS, sidecar
+print("driver:", *sys.modules)
+for work in (FIGURES, TRACKERS):
+    names = sidecar(work).submit("ask", eval, "list(__import__('sys').modules)").result()
+    print(f"{work}:", *names)
+"""
+
+
+def test_a_whole_training_leaves_what_is_slow_to_the_sidecar(repository, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WHOLE, str(tmp_path)], cwd=repository, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    lines = {line.partition(":")[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    loaded = {who: {name.partition(".")[0] for name in names} for who, names in lines.items()}
+    assert loaded["driver"] & {*SLOW, "pyarrow", "ray", "rich"} == set()
+    # pandas comes with scikit-learn.
+    assert loaded["figures"] & {*SLOW} == {"matplotlib", "pandas", "scipy", "sklearn"}
+    assert loaded["trackers"] & {"matplotlib", "mlflow", "sklearn"} == {"mlflow"}
+    assert {path.name for path in tmp_path.iterdir()} == {"digits", "mlflow.db", "mlflow-artifacts"}
+    assert (tmp_path / "digits" / "report.html").exists()
+
+
+def test_what_the_sidecar_draws_and_fits_imports_little_of_ours(repository):
+    # The driver has the rest: configurations, loops, backends and data sources.
+    code = (
+        "import sys, qstore_ray.baseline, qstore_ray.train.report.page; "
+        "print('qstore_ray.train.trainer', *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    ours = {name for name in done.stderr.split() if name.startswith("qstore_ray.")}
+    assert not ours & {
+        "qstore_ray.data.read.dataset", "qstore_ray.learn.model", "qstore_ray.train.config",
+        "qstore_ray.train.model.modelfile", "qstore_ray.simulate",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "cpus", "begins"),
+    [
+        ({}, 1, set()),
+        ({}, 2, {"sklearn", "matplotlib"}),
+        ({}, 3, {"sklearn", "matplotlib", "mlflow"}),
+        ({"trainer": {"num_workers": 2}}, 8, set()),
+        ({"track": {"figures": False}}, 3, {"sklearn", "mlflow"}),
+        ({"track": {"figures": False, "mlflow": False}}, 3, {"sklearn"}),
+    ],
+)  # fmt: skip
+def test_a_sidecar_begins_with_the_job_where_a_cpu_is_free(changes, cpus, begins, monkeypatch):
+    asked: list[str] = []
+
+    class Asked:
+        def __init__(self, work="figures"):
+            pass
+
+        def submit(self, lane, function, modules=()):
+            asked.extend(modules)
+
+    monkeypatch.setattr(beside, "available_cpus", lambda: cpus)
+    monkeypatch.setattr(beside, "sidecar", Asked)
+    job = {"name": "a", "dataset": IRIS, "trainer": {"num_workers": 0}}
+    beside.begin_beside(JobConfig.from_dict({**job, **changes}))
+    assert {name.partition(".")[0] for name in asked} - {"qstore_ray"} == begins
+    assert all(importlib.util.find_spec(name) for name in asked)

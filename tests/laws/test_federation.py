@@ -171,7 +171,7 @@ RESUMED = [
 def test_a_run_that_is_stopped_anywhere_resumes_with_the_same_bits(
     tmp_path, monkeypatch, trainer, federation
 ):
-    federation = {"rounds": 5, "local_epochs": 2, **federation}
+    federation = {"rounds": 3, "local_epochs": 2, **federation}
     whole = _fit(tmp_path / "whole", _clients(), trainer, **federation)
     asked = [(r.round, name) for r in whole.history for name in (r.asked[0], r.asked[-1])]
     for number, client in asked:
@@ -314,6 +314,20 @@ def test_a_change_beyond_all_numbers_is_excluded_without_a_limit(value, strategy
     assert "moves θ by" in record.excluded["c4"]
     assert np.isfinite([record.change, record.loss]).all()
     assert np.isfinite(state.theta).all()
+
+
+def test_an_error_of_a_program_in_a_client_ends_the_round_with_its_name():
+    """A fault of a backend, say: to go on without the client would hide it in every round."""
+
+    def fails(update, first):
+        raise ZeroDivisionError("in a backend of the user's own")
+
+    clients, _ = quadratics()
+    clients["c4"] = _Hostile(clients["c4"], fails)
+    strategy = get_strategy("fedavg", {})
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_round(first_state(strategy, np.ones(P)), fleet(clients), strategy, FederationConfig())
+    assert caught.value.__notes__ == ["client c4"]
 
 
 MEMORIES = [None, 7, {"step": object()}, {"step": np.array(["a"])}, {1: np.zeros(2)},

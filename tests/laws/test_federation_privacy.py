@@ -289,3 +289,12 @@ def test_a_batch_larger_than_the_rows_of_a_client_is_refused_before_anything_is_
     with pytest.raises(ConfigError, match="larger than the 60 rows"):
         _fit(tmp_path, trainer={**ROWS, "batch_size": 64})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_delta_that_one_row_in_the_open_would_satisfy_is_warned_of(tmp_path, caplog):
+    privacy = {"epsilon": 8.0, "clip": 0.5, "sampling": "shuffle"}
+    _fit(tmp_path / "a", trainer={"privacy": {**privacy, "delta": 1e-3}}, rounds=1)
+    assert "publishing one whole row" not in caplog.text
+    _fit(tmp_path / "b", trainer={"privacy": {**privacy, "delta": 0.5}}, rounds=1)
+    assert "with 60 rows: publishing one whole row" in caplog.text
+    assert "less than 0.002" in caplog.text

@@ -7,12 +7,15 @@ same round taken again has the same noise, and no noise is used on two models.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Final
 
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.secure_sum.crypto import derived_key
+from qstore_ray.learn.privacy.config import PrivacyConfig
 from qstore_ray.learn.privacy.noise import NoiseKey
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import TrainingRows
@@ -20,6 +23,24 @@ from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.privacy.steps import PrivacyPlan, PrivateTraining
 
 _PURPOSE: Final = "noise of rows"
+_log = logging.getLogger(__name__)
+
+
+def warn_of_rows(asked: PrivacyConfig, n_rows: Mapping[str, int]) -> None:
+    """Log what makes the claims of clients worth little: a large δ.
+
+    Args:
+        n_rows: of the clients whose rows the server has.
+    """
+    weak = sorted(name for name, count in n_rows.items() if asked.delta >= 1.0 / count)
+    if not weak:
+        return
+    most = max(n_rows.values())
+    _log.warning(
+        "trainer.privacy.delta = %g is not below 1 / rows of %d clients, such as %s with %d rows: "
+        "publishing one whole row at random would satisfy such a claim; take less than %.1g",
+        asked.delta, len(weak), weak[0], n_rows[weak[0]], 0.1 / most,
+    )  # fmt: skip
 
 
 class RowPrivacy:

@@ -1,4 +1,4 @@
-"""Answers as JSON, from whatever run folders hold, and the ids by which addresses name runs.
+"""Answers as JSON, of any content that a run folder may have, and the ids of runs in addresses.
 
 A run folder may have been made by hand or damaged: its name may be no text, its metrics no numbers.
 JSON here is plain ASCII, so a name that is no Unicode can be sent too, and NaN is text.

@@ -37,6 +37,7 @@ class Board:
         self.runs = runs
         self.panels = panels
         self.shown: dict[str, str] = {}
+        self._locks = {name: asyncio.Lock() for name in panels}
         self._readers = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,8 +70,9 @@ class Board:
                 task.result()
 
     async def panel(self, name: str) -> str:
-        """The JSON of a panel, read now."""
-        self.shown[name] = await run_in_threadpool(_read, self.panels[name])
+        """The JSON of a panel, read now; by one thread at a time."""
+        async with self._locks[name]:
+            self.shown[name] = await run_in_threadpool(_read, self.panels[name])
         return self.shown[name]
 
     async def _look(self) -> None:
@@ -105,3 +107,5 @@ def _read(panel: Callable[[], Any]) -> str:
         return to_json(panel())
     except QStoreError as exc:
         return to_json({"problem": str(exc)})
+    except OSError as exc:  # a file that was deleted while it was read, for example
+        return to_json({"problem": f"{exc.strerror or type(exc).__name__}: {exc.filename}"})

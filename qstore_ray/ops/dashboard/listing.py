@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.errors import unknown_name_error
 from qstore_ray.ops.dashboard.answers import id_of, name_of
-from qstore_ray.storage.address import is_address, storage_folder
+from qstore_ray.storage.address import address_of, storage_folder
 from qstore_ray.storage.contents import METRICS, RECORD, is_study
 from qstore_ray.train.run.find import run_folders
 from qstore_ray.train.run.summary import RunSummary, summarize
@@ -74,7 +74,7 @@ class RunListing:
     def __init__(self, storage: str) -> None:
         self.storage = storage
         self.folder = storage_folder(storage)
-        self._period = REMOTE_SCAN_SECONDS if is_address(storage) else SCAN_SECONDS
+        self._period = SCAN_SECONDS if address_of(storage) is None else REMOTE_SCAN_SECONDS
         self._lock = threading.Lock()
         self._runs: dict[str, ListedRun] = {}
         self._gone: dict[str, int] = {}
@@ -122,9 +122,11 @@ class RunListing:
             return folder / trial
         raise unknown_name_error("run", identifier, list(self._runs)[:20], field="id")
 
-    @staticmethod
-    def _trials(folder: Path) -> list[Path]:
-        return run_folders(str(folder)) if is_study(folder) else []
+    def _trials(self, folder: Path) -> list[Path]:
+        if not is_study(folder):
+            return []
+        address = address_of(self.storage)
+        return run_folders(str(folder if address is None else address / folder.name))
 
     def _scan(self) -> None:
         found = {id_of(path, self.folder): path for path in run_folders(self.storage)}

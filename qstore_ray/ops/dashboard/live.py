@@ -2,17 +2,19 @@
 
     event: runs      {"all": true, "rows": […], "gone": []}     first everything, then what changed
     event: panel     {"name": "cluster", "content": {…}}
-    event: curves    {"run": id, "records": [{"restart": 0}, {"epoch": 0, …}, …]}
+    event: curves    {"run": id, "every": 1, "records": [{"restart": 0}, {"epoch": 0, …}, …]}
     event: problem   {"run": id, "message": …}
 
 Each connection reads the metrics files of its runs from the beginning, so one that was interrupted
 needs no memory of what it had: the browser connects again and gets everything. `restart` says that
-an attempt began after so many epochs: what a reader has of later ones is void.
+an attempt began after so many epochs: what a reader has of later ones is void. Of a run of many
+epochs, what is read at once is thinned out to every second, third, … one, and the last.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,11 +33,13 @@ from qstore_ray.train.run.origin import refresh
 from qstore_ray.types import Table
 
 TAIL_SECONDS: Final = 0.2
+MOST_EPOCHS: Final = 4_000
+"""Of one event, more than a chart has pixels."""
 _FETCH_SECONDS: Final = 5.0
 _ALIVE_SECONDS: Final = 15.0
 
 
-class FollowedRun:
+class LiveCurves:
     """The new records of one run, as the page needs them."""
 
     def __init__(self, identifier: str, path: Path) -> None:
@@ -51,13 +55,16 @@ class FollowedRun:
             if self._is_remote and time.monotonic() >= self._next_fetch:
                 refresh(self._path)
                 self._next_fetch = time.monotonic() + _FETCH_SECONDS
-            records = list(_without_old_steps(self._tail.read()))
+            every, kept = _thinned(self._tail.read())
+            records = list(_without_old_steps(kept))
             problems = [str(error) for error in self._tail.take_errors()]
         except QStoreError as exc:
-            records, problems = [], [str(exc)]
+            every, records, problems = 1, [], [str(exc)]
         except OSError as exc:
-            records, problems = [], [exc.strerror or type(exc).__name__]
-        said: list[tuple[str, Table]] = [("curves", {"records": records})] if records else []
+            every, records, problems = 1, [], [exc.strerror or type(exc).__name__]
+        said: list[tuple[str, Table]] = []
+        if records:
+            said.append(("curves", {"every": every, "records": records}))
         said += [("problem", {"message": message}) for message in problems]
         return [event(kind, {"run": self.identifier, **content}) for kind, content in said]
 
@@ -75,7 +82,7 @@ async def events(
         runs: id → folder of the runs whose curves are followed.
         is_ending: asked several times a second.
     """
-    followed = [FollowedRun(identifier, path) for identifier, path in runs.items()]
+    followed = [LiveCurves(identifier, path) for identifier, path in runs.items()]
     try:
         async with board.read():
             version, shown, alive_at = -1, dict[str, str](), time.monotonic()
@@ -114,6 +121,21 @@ def event(name: str, content: Any) -> str:
 
 def _raw(name: str, content: str) -> str:
     return f"event: {name}\ndata: {content}\n\n"
+
+
+def _thinned(records: Sequence[Record]) -> tuple[int, list[Record]]:
+    """Every how many epochs are kept, and the records without the others."""
+    epochs = sum(record.get("event") == "epoch" for record in records)
+    every = -(-epochs // MOST_EPOCHS)
+    if every <= 1:
+        return 1, list(records)
+    number = itertools.count(1 - epochs)  # so that the last one is kept
+    return every, [
+        record
+        for record in records
+        if record.get("event") == "start"
+        or (record.get("event") == "epoch" and next(number) % every == 0)
+    ]
 
 
 def _without_old_steps(records: Sequence[Record]) -> Iterator[Table]:

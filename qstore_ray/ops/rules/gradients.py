@@ -70,7 +70,8 @@ class VanishingGradients:
         now = median(norms)
         top = max(state.top, now)
         threshold = max(self.ratio * top, self.floor)
-        fell = has_fallen(np.array(losses))
+        matters = now < threshold or state.latch.is_open
+        fell = matters and has_fallen(np.array(losses))
         latch, change = state.latch.after(
             bad=now < threshold and not fell,
             good=now >= 2.0 * threshold or fell,

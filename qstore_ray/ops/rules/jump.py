@@ -51,12 +51,12 @@ class LossJump:
     metric: str = "loss"
     window: int = 50
     recent: int = 15
-    least: int = 20
+    least: int = 30
     memory: int = 200
     sigmas: float = 6.0
     closing_sigmas: float = 3.0
     share: float = 0.1
-    opens_after: int = 4
+    opens_after: int = 5
     closes_after: int = 5
     severity: Severity = "warning"
 
@@ -74,10 +74,12 @@ class LossJump:
         level = median(state.values[-self.recent :])
         top = max(state.top, level)
         state = state._replace(top=top)
-        if value <= level and not state.latch.is_open:  # in order at any noise
+        least = self.share * max(abs(level), top - level)
+        bound = level + max(least, max(state.above, default=least))
+        if value <= bound and not state.latch.is_open:  # in order at any noise; nearly all are
             return self._kept(state, value, level)._replace(latch=Latch()), None
-        noise, least = self._noise(state.values, level), self.share * max(abs(level), top - level)
-        threshold = level + max(self.sigmas * noise, least, *state.above)
+        noise = self._noise(state.values, level)
+        threshold = max(bound, level + self.sigmas * noise)
         lower = level + max(self.closing_sigmas * noise, least / 2.0)
         latch, change = state.latch.after(
             bad=value > threshold,

@@ -15,27 +15,29 @@ _MOST: Final = 400
 
 
 class PlateauState(NamedTuple):
-    """The training losses so far, the older ones thinned out."""
+    """The training losses so far, the older ones thinned out, and how many there were."""
 
     values: tuple[float, ...] = ()
+    seen: int = 0
     latch: Latch = Latch()
 
 
 @dataclass(frozen=True)
 class Plateau:
-    """Opens if `ConvergenceDetector` finds a plateau in several epochs in a row.
+    """Opens if `ConvergenceDetector` finds a plateau several times in a row, every few epochs.
 
     That is a flat curve that has not come to rest after a fall: a run that has converged alerts
     nobody. Its noise is taken from second differences, its trend from least squares.
 
     Args:
-        window: epochs that are looked at.
-        opens_after, closes_after: epochs in a row.
+        window: epochs that are looked at. every: so many epochs.
+        opens_after, closes_after: times in a row.
     """
 
     window: int = 20
-    opens_after: int = 20
-    closes_after: int = 5
+    every: int = 5
+    opens_after: int = 5
+    closes_after: int = 2
     name: str = "plateau"
     severity: Severity = "info"
 
@@ -48,9 +50,9 @@ class Plateau:
         value = sample.values.get("train_loss")
         if sample.kind != "epoch" or value is None or not math.isfinite(value):
             return state, None
-        values = _thinned((*state.values, value))
-        if len(values) < 2 * self.window:
-            return PlateauState(values, state.latch), None
+        values, seen = _thinned((*state.values, value)), state.seen + 1
+        if seen < 2 * self.window or seen % self.every:
+            return PlateauState(values, seen, state.latch), None
         found = ConvergenceDetector(window=self.window).findings(values)
         flat = next((each for each in found if each.kind == "plateau"), None)
         latch, change = state.latch.after(
@@ -59,7 +61,7 @@ class Plateau:
             opens_after=self.opens_after,
             closes_after=self.closes_after,
         )
-        state = PlateauState(values, latch)
+        state = PlateauState(values, seen, latch)
         if change != "opens" or flat is None:
             return state, RuleEvent(False) if change else None
         what, _, fix = flat.message.removeprefix("plateau: ").partition(". ")

@@ -44,14 +44,19 @@ class DrawnRun(NamedTuple):
     page: str
 
 
-def draw(facts: RunFacts) -> DrawnRun:
+def draw(facts: RunFacts, curves: Mapping[str, bytes] | None = None) -> DrawnRun:
     """Draw the figures of a run, each once, and the page.
+
+    Args:
+        curves: what `figures.run.run_curves` has drawn of its records already.
 
     Raises:
         ConfigError: the matrix is not one of counts, or the classes do not fit it.
     """
     classes = list(facts.classes) or None
-    figures = run_pictures(facts.summary.name, facts.records, facts.confusion, classes)
+    figures = run_pictures(
+        facts.summary.name, facts.records, facts.confusion, classes, curves=curves
+    )
     return DrawnRun(figures, _rendered(facts, figures))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.track.base import write_atomically
-from qstore_ray.train.report.facts import gather
+from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.page import DrawnRun, draw
 
 if TYPE_CHECKING:

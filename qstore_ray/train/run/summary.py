@@ -112,6 +112,11 @@ def read_record(path: Path) -> RunRecord:
         ) from exc
 
 
+def shown_name(path: Path) -> str:
+    """The name of a run folder, as it can be printed."""
+    return path.name if path.name.isprintable() else repr(path.name)
+
+
 def summarize(path: Path) -> RunSummary:
     """What there is to know about the run in `path`; damage is reported in it, never raised."""
     problems: list[str] = []
@@ -123,7 +128,7 @@ def summarize(path: Path) -> RunSummary:
     metrics = {**(epochs[-1] if epochs else {}), **(record.metrics if record else {})}
     seconds = metrics.get("train_seconds", metrics.get("seconds"))
     return RunSummary(
-        name=path.name if path.name.isprintable() else repr(path.name),
+        name=shown_name(path),
         path=path,
         status=_status(path, record, problems),
         problem=" ".join(problems),

@@ -59,6 +59,16 @@ def test_a_job_file_is_divided_trained_and_scored(tmp_path, capsys):
     assert found["excluded"] == {}
 
 
+def test_epochs_of_a_training_s_job_are_not_ignored_in_silence(tmp_path, capsys):
+    path = tmp_path / "f.toml"
+    path.write_text(JOB.format(storage=tmp_path / "runs"))
+    few = ["--set", "federation.rounds=1", "--json"]
+    assert main(["federate", str(path), *few]) == 0
+    assert "trainer.epochs" not in capsys.readouterr().err
+    assert main(["federate", str(path), *few, "--fresh", "--set", "trainer.epochs=9"]) == 0
+    assert "note: trainer.epochs is not used" in capsys.readouterr().err
+
+
 def test_a_wrong_field_is_refused_with_its_name(tmp_path, capsys):
     path = tmp_path / "f.toml"
     path.write_text(JOB.format(storage=tmp_path / "runs"))

@@ -193,7 +193,7 @@ def test_the_command_ends_with_four_and_names_commands(runs: Path, capsys):
 def test_the_command_watches_and_sends(runs: Path, capsys):
     run = WrittenRun(runs / "live")
     run.start()
-    run.steps([*[1.0, 1.01, 1.02] * 10, 9.0, 9.0, 9.0])
+    run.steps([*[1.0, 1.01, 1.02] * 12, *[9.0] * 5])
     arguments = ["health", "--storage", str(runs), "--watch", "--seconds", "0"]
     with run.held():
         assert main(arguments) == 0

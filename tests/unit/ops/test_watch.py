@@ -20,7 +20,7 @@ from qstore_ray.ops.watch.watcher import WatchClocks, Watcher
 from tests.unit.ops.runs import WrittenRun
 
 CALM = [1.0 + 0.01 * (n % 3) for n in range(40)]
-JUMP = [5.0] * 4
+JUMP = [5.0] * 5
 
 
 class Clock:
@@ -68,7 +68,7 @@ def test_a_jump_in_a_running_run_is_logged_and_reported_once(tmp_path: Path, clo
         run.steps(JUMP, 40)
         assert _rules(watcher.poll()) == [("a", "jump", True)]
         assert two.poll() == watcher.poll() == []
-        run.steps(CALM, 44)
+        run.steps(CALM, 45)
         assert _rules(watcher.poll()) == [("a", "jump", False)]
     assert _rules(seen.alerts) == [("a", "jump", True), ("a", "jump", False)]
     assert read_alerts(tmp_path) == seen.alerts[1:]

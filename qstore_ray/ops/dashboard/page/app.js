@@ -99,8 +99,9 @@ function follow(ids) {
     soon();
   });
   source.addEventListener("curves", (event) => {
-    const { run: id, records } = JSON.parse(event.data);
+    const { run: id, every, records } = JSON.parse(event.data);
     const curve = store.curves.get(id) ?? { epochs: new Map(), step: null };
+    curve.every = Math.max(every, curve.every ?? 1);
     for (const record of records) {
       if (record.restart !== undefined) {
         for (const epoch of curve.epochs.keys()) if (epoch >= record.restart) curve.epochs.delete(epoch);

@@ -2,7 +2,7 @@
 
 import { announce, badge, duration, h, moment, number, runLink, score } from "./dom.js";
 
-const MOST_ROWS = 1000, MOST_COMPARED = 8;
+const MOST_ROWS = 2000, AT_ONCE = 200, MOST_COMPARED = 8;
 
 const COLUMNS = [
   { key: "name", title: "name", value: (row) => row.name, cell: (row) => runLink(row.id, row.name) },
@@ -105,15 +105,24 @@ export class RunTable {
       return way * (typeof x === "number" ? x - y : ORDER.compare(x, y));
     });
     const lines = shown.slice(0, MOST_ROWS).map(({ line }) => line);
-    const focused = document.activeElement;
     const kept = new Set(lines);
     for (const line of [...this.body.children]) if (!kept.has(line)) line.remove();
-    lines.forEach((line, at) => {
-      if (this.body.children[at] !== line) this.body.insertBefore(line, this.body.children[at] ?? null);
-    });
-    if (focused !== document.activeElement && this.body.contains(focused)) focused.focus();
+    clearTimeout(this.pending);
+    this.place(lines, 0);
     const more = shown.length > MOST_ROWS ? `, the first ${number(MOST_ROWS)} are shown` : "";
     this.count.textContent = this.rows.size ? `${number(shown.length)} of ${number(this.rows.size)} runs${more}` : "There are no runs here yet.";
+  }
+
+  /** Put lines into their places from `from` on, some at a time: the first are seen at once. */
+  place(lines, from) {
+    const focused = document.activeElement;
+    let here = this.body.children[from] ?? null;
+    for (const line of lines.slice(from, from + AT_ONCE)) {
+      if (line === here) here = here.nextElementSibling;
+      else this.body.insertBefore(line, here);
+    }
+    if (focused !== document.activeElement && this.body.contains(focused)) focused.focus();
+    if (from + AT_ONCE < lines.length) this.pending = setTimeout(() => this.place(lines, from + AT_ONCE));
   }
 
   choose(id, wanted) {

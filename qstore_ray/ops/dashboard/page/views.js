@@ -123,7 +123,8 @@ export async function run(id) {
       if (!curves.has(id)) return;
       const curve = store.curves.get(id);
       const by = groups(metricsOf([curve]));
-      empty.hidden = by.size > 0;
+      empty.hidden = by.size > 0 && curve.every === 1;
+      if (by.size) empty.textContent = `Of so many epochs, one of ${curve.every} is shown.`;
       for (const [stem, names] of by) {
         if (!charts.has(stem)) {
           charts.set(stem, new Chart(stem.replaceAll("_", " ")));

@@ -20,6 +20,7 @@ from qstore_ray.cli.app import main
 from qstore_ray.ops.dashboard.board import MOST_READERS
 from qstore_ray.ops.dashboard.server import MOST_RUNS
 from qstore_ray.track.jsonl import MetricsFile
+from tests.guides import blocks_of
 from tests.run_folders import CONFIG, epoch_record, make_run
 from tests.unit.ops.dashboard.served import BEARER, TOKEN, ServedPage, served
 
@@ -289,9 +290,12 @@ def test_the_command_prints_the_address_once_and_ends_by_sigterm(tmp_path: Path)
     make_run(tmp_path, "first")
     command = [
         sys.executable, "-m", "qstore_ray", "dashboard", "--storage", str(tmp_path), "--port", "0",
-        "--json",
+        "--json", "--open",
     ]  # fmt: skip
-    environment = {**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN}
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\ncat "${{1#file://}}" >> {seen}\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN, "BROWSER": f"{browser} %s"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -302,12 +306,51 @@ def test_the_command_prints_the_address_once_and_ends_by_sigterm(tmp_path: Path)
         page = ServedPage(int(address.rpartition(":")[2].removesuffix("/enter")))
         assert page.ask("/", {})[0] == 401
         assert page.ask("/api/run?id=no-such")[0] == 404
+        line, door = seen.read_text().split("\n", 1)
+        assert TOKEN not in line, "command lines can be read by everybody"
+        assert url in door
+        folder = Path(line.removeprefix("file://")).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
         events = page.events()
         assert take(events, "runs")["rows"][0]["id"] == "first"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert (out, err) == ("", "")
+    assert not folder.exists()
+
+
+def test_of_very_many_epochs_some_are_sent_and_always_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qstore_ray.ops.dashboard.live.MOST_EPOCHS", 10)
+    make_run(tmp_path, "long", epochs=25)
+    with served(tmp_path) as page:
+        found = take(page.events("/api/events?id=long"), "curves")
+    assert found["every"] == 3
+    assert [each["epoch"] for each in found["records"][1:]] == [0, 3, 6, 9, 12, 15, 18, 21, 24]
+
+
+def test_the_commands_of_the_guide_run(tmp_path: Path) -> None:
+    for name in ("digits", "digits-2"):
+        make_run(tmp_path, name)
+    lines = "\n".join(blocks_of("dashboard.md", "console")).splitlines()
+    asked = [line.removeprefix("$ ") for line in lines if line.startswith("$ curl")]
+    with served(tmp_path) as page:
+        answers = [
+            subprocess.run(
+                ["bash", "-c", line.replace("http://127.0.0.1:8323", page.url)],
+                capture_output=True, text=True, check=True, timeout=60,
+                env={**os.environ, "QSTORE_DASHBOARD_TOKEN": TOKEN},
+            ).stdout
+            for line in asked
+        ]  # fmt: skip
+    runs, run, compared, panel = map(json.loads, answers[:4])
+    assert [row["id"] for row in runs["runs"]] == ["digits", "digits-2"]
+    assert run["name"] == "digits"
+    assert compared["settings"] == {}
+    assert panel["ledgers"] == []
+    assert answers[4].startswith('event: runs\ndata: {"all":true')
 
 
 @pytest.mark.parametrize(
