@@ -54,6 +54,7 @@ def scored_result(
     Raises:
         QStoreError: see `QuantumTrainer.fit`; a failure of the backend if no other one takes over.
     """
+    pictures.trained()
     place = place_of_run(job.config, folder.path, folder.generation)
     record_place(folder.path, place, folder.generation)  # it may have returned to the first one
     while True:

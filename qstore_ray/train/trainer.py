@@ -206,7 +206,6 @@ class QuantumTrainer:
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
                     raise interrupted_error(folder, outcome.reason, outcome.limit, stop)
-                pictures.trained()
                 result = scored_result(
                     job,
                     dataset,
