@@ -25,6 +25,7 @@ from qstore_ray.errors import (
 from qstore_ray.figures.run import run_curves, write_pictures
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.sidecar.process import sidecar
+from qstore_ray.storage.stranded import note_what_is_kept
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
@@ -47,7 +48,6 @@ from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
 from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
-from qstore_ray.train.run.stranded import note_what_is_kept
 from qstore_ray.train.run.summary import shown_name
 from qstore_ray.verdict import verdict
 

@@ -30,9 +30,9 @@ from qstore_ray.storage.copies import stage_error
 from qstore_ray.storage.lease import Lease, check_holder, is_holder, take_lease
 from qstore_ray.storage.mirror import Mirror
 from qstore_ray.storage.objects import Objects
+from qstore_ray.storage.stranded import keep_stranded
 from qstore_ray.track.base import KEPT
 from qstore_ray.train.run.lock import Kind, is_locked_here
-from qstore_ray.train.run.stranded import keep_stranded
 
 ATTEMPT = ".attempt"
 """The file by which a worker knows the driver's folder: it holds the token of the lease."""

@@ -28,6 +28,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, StorageError, UsageError
 from qstore_ray.files import sweep_parts, write_durably
 from qstore_ray.storage.address import shown_place, storage_folder
+from qstore_ray.storage.stranded import stranded_fix
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
@@ -42,7 +43,6 @@ from qstore_ray.train.run.same_run import (
     length_field,
     versions,
 )
-from qstore_ray.train.run.stranded import stranded_fix
 from qstore_ray.train.run.writing import (
     RECORD,
     empty_run_folder,
