@@ -140,13 +140,13 @@ def _watch(
     notifiers: list[Notifier],
     as_json: bool,
 ) -> None:
-    from qstore_ray.ops.watch.watcher import Watcher
+    from qstore_ray.ops.watch.watcher import RunWatcher
 
     ends = None if seconds is None else time.monotonic() + seconds
     said: set[tuple[str, str]] = set()
     note(f"watching {storage}; Ctrl-C ends it")
     try:
-        with Watcher(storage, notifiers) as watcher:
+        with RunWatcher(storage, notifiers) as watcher:
             while True:
                 changed = watcher.poll()
                 if as_json:

@@ -37,6 +37,7 @@ CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {
         "qstore_ray/data/files/deadline.py",
         "run",
     ): "hands a thread's error to the one that waits for it",
+    ("qstore_ray/ops/deadline.py", "_run"): "hands a thread's error to the one that waits for it",
     (
         "qstore_ray/train/ray/session.py",
         "_start",
@@ -98,7 +99,11 @@ WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow"}
 DATED = {
     "qstore_ray/backends/ibm/ledger/ledger.py",
     "qstore_ray/data/service/client/answers.py",  # a server says a date until which to wait
+    "qstore_ray/cli/app.py",  # when a command was typed
+    "qstore_ray/cli/usage.py",  # of the last days
     "qstore_ray/data/service/server/store.py",
+    "qstore_ray/ops/notify/webhook.py",  # a signature has its date
+    "qstore_ray/ops/watch/tracker.py",  # an alert has its date
     "qstore_ray/storage/lease.py",  # since when; its age is by the clock of the store
     "qstore_ray/track/mlflow/tracker.py",
     "qstore_ray/track/tensorboard.py",

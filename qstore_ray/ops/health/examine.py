@@ -84,7 +84,7 @@ def examine_health(
 
 
 def worst(findings: list[Diagnosis]) -> State:
-    """The worst state among the findings; ok if there are none."""
+    """The worst state among the findings; ok for an empty list."""
     return max((each.state for each in findings), key=_ORDER.index, default="ok")
 
 

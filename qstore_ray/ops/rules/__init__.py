@@ -19,7 +19,7 @@ from qstore_ray.ops.rules.gradients import VanishingGradients
 from qstore_ray.ops.rules.jump import LossJump
 from qstore_ray.ops.rules.memory import MemoryGrowth
 from qstore_ray.ops.rules.not_finite import NotFinite
-from qstore_ray.ops.rules.plateau import Plateau
+from qstore_ray.ops.rules.plateau import PlateauRule
 from qstore_ray.ops.rules.stalled import Stalled
 from qstore_ray.ops.rules.throughput import ThroughputDrop
 
@@ -39,7 +39,7 @@ def all_rules(*, silence_seconds: float = 300.0) -> tuple[Rule, ...]:
         Stalled(floor_seconds=silence_seconds),
         LossJump("jump", "loss"),
         LossJump("epoch_jump", "train_loss"),
-        Plateau(),
+        PlateauRule(),
         VanishingGradients(),
         ThroughputDrop(),
         MemoryGrowth(),

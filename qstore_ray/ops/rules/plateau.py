@@ -23,7 +23,7 @@ class PlateauState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plateau:
+class PlateauRule:
     """Opens if `ConvergenceDetector` finds a plateau several times in a row, every few epochs.
 
     That is a flat curve that has not come to rest after a fall: a run that has converged alerts
@@ -34,7 +34,7 @@ class Plateau:
         opens_after, closes_after: times in a row.
     """
 
-    window: int = 20
+    window: int = 30
     every: int = 5
     opens_after: int = 5
     closes_after: int = 2

@@ -15,7 +15,7 @@ from qstore_ray.track.tail import Tail
 _DIED = "its process has ended without a record of how"
 
 
-class FollowedRun:
+class WatchedRun:
     """Reads a run folder again and again; what was written before the first reading is history.
 
     History brings the rules up to date, and of what they found in it only the alerts that are open

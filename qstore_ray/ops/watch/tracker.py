@@ -21,7 +21,7 @@ from qstore_ray.ops.alerts import AlertLog
 from qstore_ray.ops.notify.base import Notifier
 from qstore_ray.ops.notify.log import LogNotifier
 from qstore_ray.ops.notify.webhook import WebhookNotifier, find_target
-from qstore_ray.ops.watch.followed import FollowedRun
+from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
 from qstore_ray.ops.watch.watcher import record_event
 from qstore_ray.track.config import AlertsConfig
@@ -87,7 +87,7 @@ class AlertsTracker:
             notifiers.append(WebhookNotifier(self._target))
         log = AlertLog(run.storage)
         name = run.run_dir.relative_to(run.storage).as_posix()
-        followed = FollowedRun(run.run_dir, name)
+        followed = WatchedRun(run.run_dir, name)
         try:
             while not stopping.wait(_POLL_SECONDS):
                 self._round(followed, log, notifiers)
@@ -97,7 +97,7 @@ class AlertsTracker:
             for notifier in notifiers:
                 notifier.close(_LAST_SECONDS)
 
-    def _round(self, followed: FollowedRun, log: AlertLog, notifiers: Sequence[Notifier]) -> None:
+    def _round(self, followed: WatchedRun, log: AlertLog, notifiers: Sequence[Notifier]) -> None:
         """Judge what is new; an error waits for the end of the run, and the next round comes."""
         at = time.monotonic()
         memory = None

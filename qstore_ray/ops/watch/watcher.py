@@ -1,6 +1,6 @@
 """Follows the runs of a folder, and logs and reports what the rules find.
 
-    with Watcher("runs", notifiers) as watcher:
+    with RunWatcher("runs", notifiers) as watcher:
         while True:
             watcher.poll()
             time.sleep(1.0)
@@ -22,7 +22,7 @@ from qstore_ray.errors import QStoreError
 from qstore_ray.ops.alerts import Alert, AlertLog
 from qstore_ray.ops.notify.base import Notifier
 from qstore_ray.ops.rules import Rule, RuleEvent
-from qstore_ray.ops.watch.followed import FollowedRun
+from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
 from qstore_ray.ops.watch.monitor import OUTLIVE
 from qstore_ray.ops.watch.runs import run_name, runs_and_trials
@@ -42,7 +42,7 @@ class WatchClocks(NamedTuple):
     wall: Callable[[], float] = time.time
 
 
-class Watcher:
+class RunWatcher:
     """Follows the runs of one folder, those of searches too.
 
     Args:
@@ -66,7 +66,7 @@ class Watcher:
         self._storage, self._notifiers, self._clocks = str(storage), notifiers, clocks
         self._log = AlertLog(storage)
         self._known: dict[Path, tuple[int, int]] = {}
-        self._followed: dict[Path, FollowedRun] = {}
+        self._followed: dict[Path, WatchedRun] = {}
         self._memory: dict[int, float] = {}
         self._measured = float("-inf")
         self._rounds = 0
@@ -134,7 +134,7 @@ class Watcher:
     def _read(self, path: Path, at: float) -> Iterator[Alert]:
         run = self._followed.get(path)
         if run is None:
-            run = self._followed[path] = FollowedRun(path, run_name(path, self._storage))
+            run = self._followed[path] = WatchedRun(path, run_name(path, self._storage))
         try:
             if origin_of(path) is not None and path.parent != storage_folder(self._storage):
                 refresh(path, _NEEDED)  # a trial; runs were fetched for the list

@@ -17,7 +17,7 @@ from qstore_ray.ops.rules.gradients import VanishingGradients
 from qstore_ray.ops.rules.jump import LossJump
 from qstore_ray.ops.rules.memory import MemoryGrowth
 from qstore_ray.ops.rules.not_finite import NotFinite
-from qstore_ray.ops.rules.plateau import Plateau
+from qstore_ray.ops.rules.plateau import PlateauRule
 from qstore_ray.ops.rules.robust import PER_MAD, median, rising_share, spread
 from qstore_ray.ops.rules.stalled import Stalled
 from qstore_ray.ops.rules.throughput import ThroughputDrop
@@ -213,10 +213,10 @@ def test_a_clock_that_jumps_or_a_reader_that_slept_stalls_nothing():
 def test_a_loss_that_never_falls_is_a_plateau_and_one_that_came_to_rest_is_not(seed: int):
     noise = np.random.default_rng(seed).normal(size=200)
     flat = 2.3 + 0.01 * noise
-    number, opens = kinds_of(Plateau(), epochs(train_loss=flat))[0]
+    number, opens = kinds_of(PlateauRule(), epochs(train_loss=flat))[0]
     assert opens
     assert number < 180
-    assert events_of(Plateau(), epochs(train_loss=falling(200, seed, noise=1e-4))) == []
+    assert events_of(PlateauRule(), epochs(train_loss=falling(200, seed, noise=1e-4))) == []
 
 
 def test_gradients_that_vanish_alert_unless_the_loss_has_fallen():

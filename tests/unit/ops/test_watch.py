@@ -13,10 +13,10 @@ import pytest
 
 from qstore_ray.ops.alerts import Alert, AlertLog, read_alerts
 from qstore_ray.ops.rules import Sample
-from qstore_ray.ops.watch.followed import FollowedRun
+from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
 from qstore_ray.ops.watch.samples import budget_limits, sample_of, usual_silence
-from qstore_ray.ops.watch.watcher import WatchClocks, Watcher
+from qstore_ray.ops.watch.watcher import RunWatcher, WatchClocks
 from tests.unit.ops.runs import WrittenRun
 
 CALM = [1.0 + 0.01 * (n % 3) for n in range(40)]
@@ -51,8 +51,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def _watcher(folder: Path, clock: Clock, *notifiers: Seen) -> Watcher:
-    return Watcher(folder, notifiers, WatchClocks(clock, clock))
+def _watcher(folder: Path, clock: Clock, *notifiers: Seen) -> RunWatcher:
+    return RunWatcher(folder, notifiers, WatchClocks(clock, clock))
 
 
 def _rules(alerts: list[Alert]) -> list[tuple[str, str, bool]]:
@@ -189,7 +189,7 @@ def test_damage_is_said_and_nothing_crashes(tmp_path: Path, clock: Clock):
 def test_a_number_that_is_not_finite_from_another_writer_is_seen(tmp_path: Path):
     run = WrittenRun(tmp_path / "a")
     run.start()
-    followed = FollowedRun(run.path, "a")
+    followed = WatchedRun(run.path, "a")
     assert followed.poll(0.0) == []
     run.write('{"event": "step", "step": 7, "loss": NaN}\n')
     [(rule, event)] = followed.poll(1.0)

@@ -12,7 +12,7 @@ from qstore_ray.errors import DivergenceError
 from qstore_ray.ops.alerts import read_alerts
 from qstore_ray.ops.health import HealthScope, examine_health, worst
 from qstore_ray.ops.usage.report import usage_report
-from qstore_ray.ops.watch.watcher import Watcher
+from qstore_ray.ops.watch.watcher import RunWatcher
 from tests.object_store import KEYS, make_bucket, s3_server
 
 STORAGE = "s3://watched/runs"
@@ -37,7 +37,7 @@ def test_a_run_of_another_machine_is_watched(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("XDG_CACHE_HOME", there)
         _train("before")
         monkeypatch.setenv("XDG_CACHE_HOME", here)
-        with Watcher(STORAGE) as watcher:
+        with RunWatcher(STORAGE) as watcher:
             assert watcher.poll() == []
             monkeypatch.setenv("XDG_CACHE_HOME", there)
             with pytest.raises(DivergenceError):
