@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,14 @@ def test_counts_are_those_of_the_estimate():
     assert found.seconds > planned.train_seconds
     assert found.seconds_low < found.seconds < found.seconds_high
     assert found.qpu_seconds is None
+
+
+def test_a_busy_machine_does_not_lengthen_the_steps_that_are_timed(monkeypatch):
+    config = job(trainer={"epochs": 5, "optimizer": "qng"})
+    alone = estimate_job(config).step_seconds
+    started = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: started + 20.0 * time.monotonic())
+    assert estimate_job(config).step_seconds < 10.0 * alone
 
 
 def test_inside_the_table_it_gives_a_score_with_its_interval():
