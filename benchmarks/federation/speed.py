@@ -76,9 +76,9 @@ def rounds() -> list[dict[str, Any]]:
 
 
 SUMS: dict[str, dict[str, Any]] = {
-    "all": {"secure_neighbours": "all"},
-    "few, a third may leave": {},
-    "few, a tenth may leave": {"secure_threshold": 0.9},
+    "all": {},
+    "few, a third may leave": {"secure_neighbours": "few"},
+    "few, a tenth may leave": {"secure_neighbours": "few", "secure_threshold": 0.9},
 }
 
 

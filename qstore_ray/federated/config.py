@@ -43,9 +43,9 @@ class FederationConfig(Config):
         secure_sum: the server gets the sum of a round's updates and no single one; see
             `federated.secure_sum`. secure_threshold: the share of a round's clients that must
             stay, above one half; with fewer the round changes nothing.
-        secure_neighbours: `few`: above 32 clients each masks its update with as few others as are
-            safe; `all`: with all others. secure_colluding: the share of a round's clients that
-            may pool what they see with the server, for `few`.
+        secure_neighbours: `all`: each client masks its update with all others; `few`: above 32
+            clients with as few as a weaker promise allows, which is cheaper. secure_colluding:
+            the share of a round's clients that may pool what they see with the server, for `few`.
         privacy: hides the part of each client in the model: its change of θ is clipped to norm
             `clip`, and noise is added to their sum; ε is then about clients, not rows. See
             `federated.privacy`.
@@ -72,7 +72,7 @@ class FederationConfig(Config):
     personal: tuple[str, ...] = ()
     secure_sum: bool = False
     secure_threshold: float = Field(default=0.67, gt=0.5, le=1.0)
-    secure_neighbours: Literal["few", "all"] = "few"
+    secure_neighbours: Literal["all", "few"] = "all"
     secure_colluding: float = Field(default=0.2, ge=0.0, lt=1.0)
     privacy: PrivacyConfig | None = None
     deadline: float | None = Field(default=None, gt=0.0)

@@ -187,7 +187,9 @@ def _is_stuck(gone: dict[str, int], holders: int, threshold: int) -> bool:
 
 
 def test_forty_clients_sum_over_the_ring_of_their_configuration():
-    config = FederationConfig(secure_threshold=0.9, secure_sum=True, strategy="scaffold")
+    config = FederationConfig(
+        secure_threshold=0.9, secure_sum=True, strategy="scaffold", secure_neighbours="few"
+    )
     rule = config.sum_rule(40)
     graph = rule(40)
     assert not graph.is_complete
@@ -208,11 +210,13 @@ def test_forty_clients_sum_over_the_ring_of_their_configuration():
 
 
 def test_what_sums_promise_is_said_with_their_numbers():
-    few = FederationConfig(secure_sum=True, strategy="scaffold", secure_threshold=0.9)
+    few = FederationConfig(
+        secure_sum=True, strategy="scaffold", secure_threshold=0.9, secure_neighbours="few"
+    )
     said = few.sum_promise(64)
     for number in ("64 clients", "20 others", "58 have", "14 of 21", "13 clients", "6 others"):
         assert number in said
-    every = FederationConfig(secure_sum=True, strategy="scaffold", secure_neighbours="all")
+    every = FederationConfig(secure_sum=True, strategy="scaffold")
     assert "all others" in every.sum_promise(64)
     assert "up to 42 clients" in every.sum_promise(64)
     assert "all others" in few.sum_promise(FEWEST)
@@ -220,7 +224,7 @@ def test_what_sums_promise_is_said_with_their_numbers():
 
 
 def test_the_report_of_a_run_has_the_promise():
-    config = FederationConfig(secure_sum=True, strategy="scaffold")
+    config = FederationConfig(secure_sum=True, strategy="scaffold", secure_neighbours="few")
     happened = {"event": "round", "round": 0, "asked": ["a"], "used": ["a"], "excluded": {},
                 "losses": {}, "sent": 1, "received": 1, "seconds": 0.1}  # fmt: skip
     records = [{"event": "start", "secure_sum": config.sum_promise(64)}, happened]
