@@ -104,7 +104,9 @@ def test_a_graph_keeps_its_promise_and_no_smaller_one_does(clients, stay, collud
      (1000, 0.9, 0.2, 74, 45), (1000, 0.67, 0.2, 288, 145), (32, 0.9, 0.2, 31, 29)],
 )  # fmt: skip
 def test_the_degrees_that_the_documentation_names(clients, stay, colluding, degree, threshold):
-    config = FederationConfig(secure_threshold=stay, secure_colluding=colluding)
+    config = FederationConfig(
+        secure_threshold=stay, secure_colluding=colluding, secure_neighbours="few"
+    )
     assert config.sum_rule(clients)(clients) == (clients, degree, threshold)
 
 
