@@ -9,6 +9,7 @@ A message is a name and its arguments; the answer of a client that failed, was l
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -170,11 +171,15 @@ class LocalFleet:
         return answers
 
     def _answer(self, client: str, message: str, arguments: tuple[Any, ...]) -> Any:
+        is_answered = False
         try:
-            return answer_of(self._clients[client], message, arguments)
-        except Exception as exc:  # a fault of a program, which says whose rows it met
-            exc.add_note(f"client {client}")
-            raise
+            answer = answer_of(self._clients[client], message, arguments)
+            is_answered = True
+        finally:  # a fault of a program says whose rows it met
+            raised = None if is_answered else sys.exception()
+            if raised is not None:
+                raised.add_note(f"client {client}")
+        return answer
 
     def add(self, clients: Mapping[str, HostedClient]) -> None:
         """See `Fleet`."""
