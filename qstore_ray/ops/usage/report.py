@@ -70,7 +70,7 @@ class UsageReport:
 
 
 @dataclass
-class _Sums:
+class _UsageSums:
     runs: Counter[str] = field(default_factory=Counter)
     features: dict[str, Counter[str]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -98,7 +98,7 @@ def usage_report(storage: str | Path = "runs", since: float = 0.0) -> UsageRepor
         report = usage_report("runs")
         print(report.cost.seconds, dict(report.features))
     """
-    sums, paid = _Sums(), PaidUsage()
+    sums, paid = _UsageSums(), PaidUsage()
     studies = study_folders(str(storage))
     for path in runs_and_trials(str(storage)):
         summary = summarize(path)
@@ -125,7 +125,7 @@ def study_usage(folder: Path) -> PaidUsage | None:
     return PaidUsage.of_metrics(outcome.summary) if outcome else None
 
 
-def _add(sums: _Sums, path: Path, summary: RunSummary) -> None:
+def _add(sums: _UsageSums, path: Path, summary: RunSummary) -> None:
     sums.runs[summary.status] += 1
     sums.seconds += summary.seconds or 0.0
     sums.epochs += summary.epochs
