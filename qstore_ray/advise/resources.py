@@ -81,6 +81,11 @@ def frontier(
     Raises:
         ConfigError: an unknown limit, or one that no variant keeps; or see `fault_tolerant_cost`.
         QStoreError: what training the job would refuse.
+
+    Examples:
+        iris = DatasetConfig(name="iris", params={"dataset": "iris"})
+        job = JobConfig(name="iris", dataset=iris, model=ModelConfig(n_qubits=4))
+        assert all(each.two_qubit_gates <= 8 for each in frontier(job, {"two_qubit_gates": 8}))
     """
     limits = limits or {}
     _check_limits(limits)

@@ -18,6 +18,7 @@ import structlog
 import qstore_ray
 
 _WITHOUT_NAMES = {
+    "check_advantage": "takes minutes; docs/advice.md runs it on a few rows",
     "promote_model": "needs a model in MLflow, which takes seconds; docs/training.md runs it",
     "ReadTask": "is a type alias, which has no docstring; SourceData has an example of one",
     "run_federated_job": "takes seconds; tests/unit/federated/test_job.py runs it",
