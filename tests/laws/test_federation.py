@@ -334,7 +334,9 @@ MEMORIES = [None, 7, {"step": object()}, {"step": np.array(["a"])}, {1: np.zeros
             {"step": np.array([{}])}]  # fmt: skip
 
 
-@pytest.mark.parametrize("memory", MEMORIES, ids=str)
+@pytest.mark.parametrize(
+    "memory", MEMORIES, ids=["none", "number", "object", "text", "key", "objects"]
+)
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_memory_that_no_checkpoint_could_hold_excludes_its_client(memory, hidden):
     class Forgetful:
