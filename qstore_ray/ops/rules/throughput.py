@@ -61,11 +61,12 @@ class ThroughputDrop:
         if sample.kind != "epoch" or rows is None or seconds is None:
             return state, None
         done, passed = rows - state.rows, seconds - state.seconds
-        if not (math.isfinite(done) and done > 0.0 and passed >= 0.0):  # the first, or out of order
+        known = math.isfinite(done) and math.isfinite(passed)
+        if not (known and done > 0.0 and passed >= 0.0):  # the first, or out of order
             return state._replace(rows=rows, seconds=seconds), None
         if passed < self.piece_seconds:
             return state, None
-        rate = math.log(done / passed)
+        rate = math.log(done) - math.log(passed)  # their ratio may be too small for a number
         state = state._replace(rows=rows, seconds=seconds)
         if len(state.logs) < self.least:
             return state._replace(logs=(*state.logs, rate)), None
