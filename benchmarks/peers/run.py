@@ -26,6 +26,7 @@ sys.path += [str(HERE.parent), str(ROOT)]
 
 import large_page  # noqa: E402
 import record  # noqa: E402
+import waiting_page  # noqa: E402
 from driver import Driver, Row  # noqa: E402
 from environments import PACKAGES, InstallError, make, versions  # noqa: E402
 from families import FAMILIES, QUBITS, SEED, widths  # noqa: E402
@@ -56,6 +57,7 @@ def main() -> None:
     text = page(payload, json=link, picture="performance.png")
     large = record.RESULTS / "large.json"
     text += large_page.section(large, os.path.relpath(large, docs))
+    text += waiting_page.section(record.RESULTS)
     kernels = record.RESULTS / "kernels.json"
     text += section(kernels, os.path.relpath(kernels, docs))
     (docs / "performance.md").write_text(text)
