@@ -136,14 +136,14 @@ def test_what_the_sidecar_draws_and_fits_imports_little_of_ours(repository):
     ("changes", "cpus", "begins"),
     [
         ({}, 1, set()),
-        ({}, 2, {"sklearn", "matplotlib"}),
+        ({}, 2, set()),
         ({}, 3, {"sklearn", "matplotlib", "mlflow"}),
         ({"trainer": {"num_workers": 2}}, 8, set()),
         ({"track": {"figures": False}}, 3, {"sklearn", "mlflow"}),
         ({"track": {"figures": False, "mlflow": False}}, 3, {"sklearn"}),
     ],
 )  # fmt: skip
-def test_a_sidecar_begins_with_the_job_where_a_cpu_is_free(changes, cpus, begins, monkeypatch):
+def test_the_sidecars_begin_with_the_job_where_they_have_cpus_of_their_own(changes, cpus, begins, monkeypatch):
     asked: list[str] = []
 
     class Asked:
