@@ -143,7 +143,9 @@ def test_what_the_sidecar_draws_and_fits_imports_little_of_ours(repository):
         ({"track": {"figures": False, "mlflow": False}}, 3, {"sklearn"}),
     ],
 )  # fmt: skip
-def test_the_sidecars_begin_with_the_job_where_they_have_cpus_of_their_own(changes, cpus, begins, monkeypatch):
+def test_the_sidecars_begin_with_the_job_where_they_have_cpus_of_their_own(
+    changes, cpus, begins, monkeypatch
+):
     asked: list[str] = []
 
     class Asked:
