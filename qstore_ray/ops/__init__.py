@@ -5,7 +5,7 @@ Begin with `alerts.py`, the log that everything else writes or reads.
     rules/       what a fault looks like in the metrics of a run: pure functions
     watch/       runs that are followed, from outside or from within a training
     notify/      where alerts are sent
-    health/      checks of what runs now, each with a time limit (`deadline.py`)
+    health/      checks of what runs now, each with a time limit
     usage/       what was used, and what it cost
     dashboard/   one page, on this machine alone, that shows what runs and what has run
 

@@ -33,11 +33,7 @@ CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {
     ("qstore_ray/circuits/functions.py", "called"): "runs the user's function",
     ("qstore_ray/circuits/functions.py", "imported"): "runs the user's module",
     ("qstore_ray/circuits/qiskit/gates.py", "_definition"): "runs the code of a user's gate class",
-    (
-        "qstore_ray/data/files/deadline.py",
-        "run",
-    ): "hands a thread's error to the one that waits for it",
-    ("qstore_ray/ops/deadline.py", "_run"): "hands a thread's error to the one that waits for it",
+    ("qstore_ray/deadline.py", "_run"): "hands a thread's error to the one that waits for it",
     (
         "qstore_ray/train/ray/session.py",
         "_start",

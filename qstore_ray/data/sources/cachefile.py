@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from qstore_ray.data.files.deadline import within
+from qstore_ray.deadline import within
 from qstore_ray.errors import DataError
 from qstore_ray.files import write_durably
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from qstore_ray.deadline import TimedCall
 from qstore_ray.doctor.cluster import examine_cluster
 from qstore_ray.doctor.diagnosis import Diagnosis, State
 from qstore_ray.doctor.storage import examine_mlflow, examine_place
 from qstore_ray.errors import QStoreError, TransientError
-from qstore_ray.ops.deadline import TimedCall
 from qstore_ray.ops.health.hardware import examine_hardware
 from qstore_ray.ops.health.open_alerts import examine_alerts
 from qstore_ray.ops.health.run_states import examine_runs

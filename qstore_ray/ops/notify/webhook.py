@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from qstore_ray.deadline import TimedCall
 from qstore_ray.errors import ConfigError, RefusedError, ServiceError, TransientError
 from qstore_ray.files import expanded
 from qstore_ray.ops.alerts import Alert
-from qstore_ray.ops.deadline import TimedCall
 from qstore_ray.track.logs.logging import announce
 
 URL_VARIABLE: Final = "QSTORE_WEBHOOK"

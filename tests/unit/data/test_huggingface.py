@@ -22,11 +22,11 @@ from huggingface_hub.utils import close_session, get_session
 from PIL import Image
 
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.files.deadline import CALL
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
 from qstore_ray.data.sources.huggingface.stream import ATTEMPTS, Deadline, connection_broke
+from qstore_ray.deadline import CALL
 from qstore_ray.errors import ConfigError, DataError
 from tests.hub_stand_in import HubStandIn, parquet, png
 from tests.real_digits import digits

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from qstore_ray.deadline import TimedCall
 from qstore_ray.errors import ConfigError, RefusedError, TransientError
 from qstore_ray.ops.alerts import Alert
-from qstore_ray.ops.deadline import TimedCall
 from qstore_ray.ops.notify.webhook import (
     WebhookNotifier,
     WebhookTarget,

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from qstore_ray.data.files.deadline import within
+from qstore_ray.deadline import within
 from qstore_ray.errors import DataError
 from qstore_ray.retry import call_with_retries
 
