@@ -12,8 +12,6 @@ predict`: the same rows pass the same preparation, circuit and loss.
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.errors import ConfigError, QStoreError, ResourceError, not_installed_error
 
 try:
-    import uvicorn
+    import uvicorn  # noqa: F401 - it serves; a missing one is named here
     from fastapi import Depends, FastAPI, Request
     from fastapi.responses import JSONResponse, PlainTextResponse
     from starlette.exceptions import HTTPException
@@ -36,7 +34,7 @@ import numpy as np
 
 from qstore_ray.backends.paid import can_belong_to_run
 from qstore_ray.data.service.server.access import guard, require_access, status_of
-from qstore_ray.data.service.server.app import listening
+from qstore_ray.data.service.server.app import listening, quiet_server, run_until_stopped
 from qstore_ray.serve.counts import ServingCounts
 from qstore_ray.serve.rows import AskedRows, asked_rows
 from qstore_ray.serve.settings import ServingSettings
@@ -72,20 +70,10 @@ def serve_model(
     settings.check_address(host)
     app = create_app(model, settings)
     with listening(host, port) as listener:
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
         if ready is not None:
             shown = f"[{host}]" if ":" in host else host
             ready(f"http://{shown}:{listener.getsockname()[1]}")
-        if threading.current_thread() is threading.main_thread():
-            # The server passes a signal on when it has closed: it has done what was asked.
-            signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listener])
+        run_until_stopped(quiet_server(app, _GRACE_SECONDS), listener)
 
 
 def create_app(model: TrainedModel, settings: ServingSettings) -> FastAPI:

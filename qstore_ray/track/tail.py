@@ -45,7 +45,7 @@ class Tail:
         return errors
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -47,7 +47,7 @@ class _Server:
             time.sleep(0.05)
 
     def go(self, number: int) -> None:
-        """It goes on."""
+        """Let this round continue."""
         (self.folder / f"go-{number}").touch()
 
     def result(self) -> dict:

@@ -16,8 +16,6 @@ It listens on this machine alone and reads only.
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from qstore_ray.errors import ConfigError, ResourceError, not_installed_error
 
 try:
-    import uvicorn
+    import uvicorn  # noqa: TC002 - it serves; a missing one is named here
     from fastapi import FastAPI, Query
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import FileResponse, Response, StreamingResponse
@@ -33,7 +31,7 @@ except ImportError as exc:
     raise not_installed_error("fastapi with uvicorn", "service", what="the dashboard") from exc
 
 from qstore_ray.data.service.server.access import guard
-from qstore_ray.data.service.server.app import listening
+from qstore_ray.data.service.server.app import listening, quiet_server, run_until_stopped
 from qstore_ray.ops.dashboard.access import ENTER, HEADERS, AccessGate
 from qstore_ray.ops.dashboard.answers import JsonAnswer
 from qstore_ray.ops.dashboard.board import Board
@@ -94,21 +92,10 @@ def serve_dashboard(
         number = listener.getsockname()[1]
         server: uvicorn.Server | None = None
         app = create_app(storage, token, number, lambda: server is not None and server.should_exit)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
-        )
+        server = quiet_server(app, _GRACE_SECONDS)
         if ready is not None:
             ready(f"http://{HOST}:{number}{ENTER}")
-        if threading.current_thread() is threading.main_thread():
-            # The server passes a signal on when it has closed: it has done what was asked.
-            signal.signal(signal.SIGTERM, lambda *_: None)
-        server.run(sockets=[listener])
+        run_until_stopped(server, listener)
 
 
 def create_app(

@@ -213,6 +213,8 @@ def _post(target: WebhookTarget, body: bytes, delivery: str) -> None:
             "its certificate is not trusted",
             fix="Set REQUESTS_CA_BUNDLE to a file with the certificate of its authority.",
         ) from exc
+    except requests.Timeout as exc:  # the limit of the whole call comes at the same moment
+        raise TransientError(f"timed out after {target.attempt_seconds:g} s") from exc
     except requests.RequestException as exc:
         raise TransientError(f"cannot be reached ({type(exc).__name__})") from exc
     answer.close()

@@ -64,7 +64,7 @@ class WatchedRun:
         return self._tail.take_errors()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._tail.close()
 
     def _first(self, history: list[Sample]) -> list[tuple[Rule, RuleEvent]]:

@@ -100,7 +100,7 @@ class RunWatcher:
         return sum(not run.ended for run in self._followed.values())
 
     def close(self) -> None:
-        """Let go of the files; the notifiers are their owner's."""
+        """Close the files; the caller closes the notifiers."""
         for run in self._followed.values():
             run.close()
         self._followed.clear()

@@ -118,11 +118,10 @@ class _State(WorkerGroupState):
 
 
 class _WaitingRayTrainWorker(RayTrainWorker):
-    """A worker that answers whether it still trains when it no longer does, or after some seconds.
+    """A worker that answers a status request when its training ends, or after some seconds.
 
-    So its end is known at once, and until then nobody asks. In between its main thread waits in the
-    answer: in an actor that has nothing to do, Ray lets it look for signals 100 times a second, and
-    each time it takes the interpreter from the thread that trains.
+    So the driver learns of the end at once and need not ask often. Until then the main thread waits
+    in the request: in an idle actor Ray wakes it about 100 times a second to look for signals.
     """
 
     def poll_status(self, seconds: float = 0.0) -> Any:

@@ -8,7 +8,9 @@ listens on this machine alone unless it was given a token; `/docs` describes eve
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -89,6 +91,31 @@ def listening(host: str, port: int) -> socket.socket:
     # number, and an answer of two packets would wait 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def quiet_server(app: FastAPI, grace_seconds: int) -> uvicorn.Server:
+    """A server that logs warnings alone and does not name itself; see `run_until_stopped`.
+
+    Args:
+        grace_seconds: how long it waits, when it ends, for requests that have begun.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=grace_seconds,
+        )
+    )
+
+
+def run_until_stopped(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve on a listening socket until Ctrl-C or SIGTERM, after which this returns."""
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal again after it has closed, which would end the process.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+    server.run(sockets=[listener])
 
 
 def make_server(settings: ServiceSettings, host: str, port: int) -> uvicorn.Server:
