@@ -91,7 +91,7 @@ def test_a_batch_larger_than_the_rows_of_all_clients_is_refused(tmp_path, capsys
     assert main(["federate", str(path), "--set", "trainer.batch_size=1000"]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "trainer.batch_size" in told
-    assert "all clients together have 150 rows" in told
+    assert "all clients together have 105 rows" in told
     assert not (tmp_path / "runs" / "f").exists()
 
 
