@@ -53,7 +53,7 @@ def _cone(
     placed: Sequence[tuple[Sequence[int], Sequence[int]]],
     seen: set[tuple[int, int]],
 ) -> LightCone:
-    """One cone. Strings of it are bits, and each qubit has the set of those with an X, and with a Z.
+    """One cone: its strings are bits, and a qubit has the sets of those with an X and with a Z.
 
     A string anticommutes with those that differ from it on an odd number of qubits: the exclusive
     or of a few sets, whatever their size.
