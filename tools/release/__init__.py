@@ -1,8 +1,8 @@
-"""Releases of this package: `make release`, `make publish`, `make rollback`; docs/releasing.md is their guide.
+"""Releases: `make release`, `make publish`, `make rollback`; docs/releasing.md is their guide.
 
 Nothing changes in the checkout before everything has passed: the release commit is made in a
 worktree of its own, built twice, tried in bare environments and signed. Only then the branch moves
-to it and the tag is set. Begin with `cut.py` and `rollback.py`; each other file is one of their steps:
+to it and the tag is set. Begin with `cut.py` and `rollback.py`; the other files are their steps:
 
     project     what pyproject.toml says of releases, and the one place of the version
     changelog   sections of CHANGELOG.md: pure functions on its text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.release.cut import cut
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _given(example: str):
+def _given(example: str) -> Callable[[str], str]:
     """An argument that must not be empty: make gives an empty one if a variable was not set."""
 
     def value(text: str) -> str:

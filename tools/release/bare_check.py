@@ -1,7 +1,7 @@
-"""What the Python of a bare environment tries: `python -I bare_check.py VERSION`, in an empty folder.
+"""Tried by the Python of a bare environment: `python -I bare_check.py VERSION`, in an empty folder.
 
-The program, a training, the advice with its table, and the page with its files: each needs data that
-a checkout always has and a wheel may lack. It imports nothing of this repository's tools.
+The program, a training, the advice with its table, and the page with its files: each needs files
+that a checkout always has and a wheel may lack. It imports nothing of this repository's tools.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def check_page() -> None:
             assert server.stdout is not None
             url = json.loads(server.stdout.readline())["url"]
             address, _, token = url.partition("/enter#token=")
-            bearer = urllib.request.Request(
+            bearer = urllib.request.Request(  # noqa: S310 - http, on this machine
                 address + "/session", method="POST", headers={"Authorization": f"Bearer {token}"}
             )
             browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())

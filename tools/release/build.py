@@ -66,9 +66,7 @@ def refuse_unless_same(first: list[Path], second: list[Path]) -> None:
     """`ReleaseError` if two builds of one commit differ; it names the files to compare."""
     for one, other in zip(first, second, strict=True):
         if one.name != other.name or sha256(one) != sha256(other):
-            raise ReleaseError(
-                f"two builds of one commit differ; compare them: diffoscope {one} {other}"
-            )
+            raise ReleaseError(f"two builds of one commit differ: diffoscope {one} {other}")
 
 
 def sha256(path: Path) -> str:
@@ -93,7 +91,7 @@ def _run(source: Path, out: Path, kind: str, epoch: int) -> Path:
 
 
 def _repaired(wheel: Path, out: Path, epoch: int) -> Path:
-    """The wheel with the tag of the oldest Linux on which it runs; a wheel of Python alone as it is."""
+    """The wheel with the tag of the oldest Linux it runs on; one of Python alone as it is."""
     if sys.platform != "linux" or wheel.name.endswith("-any.whl"):
         return Path(shutil.copy2(wheel, out))
     before = set(out.iterdir())

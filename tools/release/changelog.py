@@ -55,8 +55,8 @@ def unreleased(text: str) -> Section:
     found = sections(text)
     if not found or found[0].when != _UNRELEASED:
         raise ReleaseError(
-            "CHANGELOG.md does not begin with a section `## [VERSION] - unreleased`: add it, with a "
-            "line for each change that users notice"
+            "CHANGELOG.md does not begin with `## [VERSION] - unreleased`: add it, with a line "
+            "for each change that users notice"
         )
     if not re.search(r"^[-*] \S", found[0].body, re.MULTILINE):
         raise ReleaseError(

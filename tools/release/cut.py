@@ -11,8 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-
-from packaging.version import Version
+from typing import TYPE_CHECKING
 
 from tools.release import changelog, numbers
 from tools.release.bare import call, try_wheel
@@ -23,12 +22,15 @@ from tools.release.repository import Repository
 from tools.release.signing import Signer
 from tools.release.steps import Steps
 
+if TYPE_CHECKING:
+    from packaging.version import Version
+
 
 def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
     """Release the checked-out commit as a version; the folder with its files.
 
-    `ReleaseError` if the checkout, the version, the changelog or the key is not fit for a release, or
-    a build, a check or a bare environment fails.
+    `ReleaseError` if the checkout, the version, the changelog or the key is not fit for a release,
+    or a build, a check or a bare environment fails.
     """
     repository = Repository(project.root)
     signer = Signer(key, project.root / project.signers)
@@ -90,7 +92,8 @@ def _built(repository: Repository, commit: str, scratch: Path, steps: Steps) -> 
 
 
 def _write_bill(staged: Project, python: Path, out: Path, steps: Steps) -> None:
-    assert staged.bill and staged.lock
+    assert staged.bill
+    assert staged.lock
     program = str(staged.root / staged.bill)
     words = ["--lock", staged.lock, "--python", str(python), "--output", str(out)]
     steps.say(f"           {call([sys.executable, program, *words]).strip()}")
@@ -115,7 +118,7 @@ def _attestations() -> str:
 
 
 def open_next(project: Project, version: Version) -> None:
-    """A commit after the release: checkouts are no longer that version, and changes have a section."""
+    """A commit after the release: checkouts are not that version, and changes have a section."""
     project.write_version(numbers.opened_after(version))
     text = project.read(CHANGELOG)
     project.write(CHANGELOG, changelog.opened(text, numbers.following(version)))

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import (
     NormalizedName,
@@ -26,10 +27,12 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
 
 from tools.release.build import sha256
 from tools.release.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _PAGE = (
     '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'

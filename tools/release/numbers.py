@@ -10,7 +10,7 @@ from tools.release.errors import ReleaseError
 
 
 def checked(text: str, tagged: Iterable[Version]) -> Version:
-    """The version to release. `ReleaseError` if it is malformed, or not after all that were released."""
+    """The version to release. `ReleaseError` if it is malformed, or not after all released ones."""
     try:
         version = Version(text)
     except InvalidVersion:
@@ -23,7 +23,7 @@ def checked(text: str, tagged: Iterable[Version]) -> Version:
     latest = max(tagged, default=None)
     if latest is not None and version <= latest:
         raise ReleaseError(
-            f"VERSION={text}: {latest} was released; type VERSION={following(latest)} or a later one"
+            f"VERSION={text}: {latest} was released; type VERSION={following(latest)} or later"
         )
     return version
 
@@ -35,7 +35,7 @@ def following(version: Version) -> str:
 
 
 def opened_after(version: Version) -> str:
-    """The version of a checkout after a release: older than the next release, and no release itself."""
+    """The version of a checkout after a release: before the next release, and no release itself."""
     return f"{following(version)}.dev0"
 
 

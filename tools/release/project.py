@@ -91,7 +91,7 @@ class Project:
         self.write(self.version_file, text)
 
     def write_images(self, version: str) -> None:
-        """Change the version in the tags of images; they name a release, never a version in between."""
+        """Change the version in the tags of images, which name a release, none in between."""
         for path in self.images:
             self.write(path, _IMAGE.sub(version, self.read(path)))
 

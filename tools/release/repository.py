@@ -1,4 +1,4 @@
-"""The calls of git. Changes are made in worktrees of their own; the checkout moves forward at the end."""
+"""The calls of git. Commits are made in worktrees; the checkout moves forward at the end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Repository:
         here = self.git("branch", "--show-current")
         if here != branch:
             raise ReleaseError(
-                f"releases are made from {branch}, here is {here or 'no branch'}; git switch {branch}"
+                f"releases are made from {branch}, not {here or 'no branch'}: git switch {branch}"
             )
 
     def versions(self) -> list[Version]:

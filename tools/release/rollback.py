@@ -5,9 +5,9 @@ ask for exactly it. Then the code of the good version is released as `bad.post1`
 
     pip install --upgrade NAME          chooses, whatever was installed
     >=bad   ~=bad   ==bad.*             are satisfied by
-    ==bad                               is not satisfied by: no other version is (PEP 440). Installers
-                                        print the reason of the withdrawal, which names `bad.post1`;
-                                        uv replaces the pin: --overrides INDEX/overrides/bad.txt
+    ==bad                               is not satisfied by: no other version is (PEP 440).
+                                        Installers print why `bad` was withdrawn, which names
+                                        `bad.post1`; uv replaces a pin: --overrides bad.txt
 
 and that leaves the next number to the fixed version.
 """
@@ -60,11 +60,11 @@ def rollback(project: Project, text: str, reason: str, key: Path, index: str, st
 def _withdraw(
     project: Project, bad: Version, why: str, again: str, index: str, steps: Steps
 ) -> None:
-    """At once on an index in a folder; the one of PyPI has no API for it, so it is said how."""
+    """At once on an index in a folder; PyPI has no API for it, so it is said how."""
     target = folder_index(index)
     if target is None:
         steps.say(
-            f"           withdraw by hand, now: 'Manage' of {project.name} on the index → Releases → "
+            f"           withdraw by hand, now: on the index, Manage {project.name} → Releases → "
             f"{bad} → Options → Yank, with the reason: {why}"
         )
         return

@@ -1,9 +1,9 @@
-"""Checksums of a release, and their signature by an SSH key.
+r"""Checksums of a release, and their signature by an SSH key.
 
 The public keys that may sign are in a file of the repository (`ssh-keygen`'s ALLOWED SIGNERS, one
 line a key), so whoever has the repository can check a release without a network:
 
-    ssh-keygen -Y verify -f security/allowed_signers -I NAME -n qstore-release \\
+    ssh-keygen -Y verify -f security/allowed_signers -I NAME -n qstore-release \
         -s SHA256SUMS.sig < SHA256SUMS && sha256sum -c SHA256SUMS
 """
 
@@ -28,7 +28,7 @@ class Signer:
     signers: Path
 
     def refuse_unless_allowed(self) -> None:
-        """Sign something and verify it. `ReleaseError` if nobody could verify this key's signature."""
+        """Sign something and verify it. `ReleaseError` if nobody could verify this key."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / SUMS).write_text("", "utf-8")
             self._sign(Path(scratch))
@@ -48,7 +48,7 @@ class Signer:
 
 
 def verify(folder: Path, signers: Path, added: str = "KEY") -> str:
-    """Who signed the checksums of a folder. `ReleaseError` if they, or a file, are not as signed."""
+    """Who signed the checksums of a folder. `ReleaseError` if a file is not as signed."""
     name = _keygen(
         "find-principals", "-f", str(signers), "-s", str(folder / SIGNATURE),
         hint=f"the key is not in {signers}: commit a line there, such as\n  release {added}",
