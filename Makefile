@@ -119,7 +119,7 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
 	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
 	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
-	printf 'auditwheel>=6.4\nbuild>=1.2\ncibuildwheel>=3\ncyclonedx-bom>=7\njactionlint>=2.3\npackaging>=24\npatchelf>=0.17\nsetuptools>=77\ntwine>=6\n' \
+	printf 'auditwheel>=6.4\ncibuildwheel>=3\ncyclonedx-bom>=7\njactionlint>=2.3\npackaging>=24\npatchelf>=0.17\nsetuptools>=77\ntwine>=6\n' \
 		| $(COMPILE) -c requirements-build.lock -c requirements-audit.lock -o requirements-release.lock $(ARGS) -
 
 clean: ## remove caches and build products; .venv and runs/ stay

