@@ -58,7 +58,8 @@ class SmallProject:
     def git(self, *words: str) -> str:
         """What a command of git prints."""
         done = subprocess.run(
-            ["git", *words], cwd=self.root, env=_environment(), capture_output=True, text=True, check=True
+            ["git", *words],
+            cwd=self.root, env=_environment(), capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.strip()
 

@@ -14,15 +14,16 @@ import pytest
 
 from tests.release.small_project import PYTHON, ROOT, SmallProject, small_project
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="no environment of releases: make .venv/release/.stamp"
-)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not PYTHON.exists(), reason="run make .venv/release/.stamp first"),
+]
 UV = ROOT / ".venv" / "bin" / "uv"
 NO_PYPI = {"PIP_CONFIG_FILE": "/dev/null", "UV_NO_CONFIG": "1", "PATH": "/usr/bin:/bin"}
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_request(self, *answer: object) -> None:
         """No line for each request."""
 
 
@@ -40,7 +41,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
 
 @pytest.fixture(scope="module")
 def rolled_back(tmp_path_factory, index) -> tuple[SmallProject, str]:
-    """0.1.0 is released and good, 0.2.0 is released and bad and rolled back; what was printed last."""
+    """0.1.0 is good, 0.2.0 is bad and was rolled back; what the rollback printed."""
     project, said = small_project(tmp_path_factory.mktemp("project")), ""
     folder = str(index[0])
     for version, answer in (("0.1.0", "good"), ("0.2.0", "bad")):

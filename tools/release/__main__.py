@@ -1,4 +1,4 @@
-"""`python -m tools.release cut | publish | rollback`, as the Makefile calls it."""
+"""`python -m tools.release cut | publish | rollback | sdist`, as the Makefile calls it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.release.cut import cut
+from tools.release.cut import cut, sdist
 from tools.release.errors import ReleaseError
 from tools.release.project import Project
 from tools.release.publish import publish
@@ -21,7 +21,10 @@ def main(words: list[str] | None = None) -> int:
     steps = Steps()
     try:
         project = Project.at(asked.root.resolve())
-        if asked.command == "cut":
+        if asked.command == "sdist":
+            sdist(project, asked.version, steps)
+            steps.total(f"sdist of {asked.version}")
+        elif asked.command == "cut":
             out = cut(project, asked.version, asked.key, steps)
             steps.total(f"released {asked.version}: {out}")
         elif asked.command == "publish":
@@ -40,12 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("cut", "publish", "rollback"):
+    for name in ("cut", "publish", "rollback", "sdist"):
         command = commands.add_parser(name)
         command.add_argument("version", type=_given("VERSION=1.2.3"))
-        if name != "publish":
+        if name in {"cut", "rollback"}:
             command.add_argument("--key", type=_key, required=True, help="an SSH key")
-        if name != "cut":
+        if name in {"publish", "rollback"}:
             command.add_argument("--index", type=_given("INDEX=/srv/index"), required=True)
         if name == "rollback":
             command.add_argument("--reason", type=_given("REASON='what is wrong'"), required=True)

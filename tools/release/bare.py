@@ -42,25 +42,25 @@ def _real(python: Path) -> Path | None:
 
 
 def try_wheel(
-    project: Project, wheel: Path, version: str, folder: Path, steps: Steps
+    project: Project, wheel: Path, minors: tuple[str, ...], folder: Path, steps: Steps
 ) -> list[Path]:
     """Install and check the wheel on each Python; the Pythons of the environments.
 
     `ReleaseError` if an installation or a check fails, or no supported Python is here.
     """
     environments = []
-    for minor, python in pythons(project.pythons).items():
+    for minor, python in pythons(minors).items():
         if python is None:
             steps.say(f"           not tried on Python {minor}: it is not on this machine")
             continue
         with steps.step(f"installed and tried on Python {minor}"):
-            environments.append(_tried(project, wheel, version, python, folder / minor))
+            environments.append(_tried(project, wheel, python, folder / minor))
     if not environments:
-        raise ReleaseError(f"no supported Python is here: install one of {project.pythons}")
+        raise ReleaseError(f"no Python {' or '.join(minors)} is here: install one")
     return environments
 
 
-def _tried(project: Project, wheel: Path, version: str, python: Path, folder: Path) -> Path:
+def _tried(project: Project, wheel: Path, python: Path, folder: Path) -> Path:
     """One environment; its Python."""
     inside = folder / "environment" / "bin" / "python"
     extras = f"[{','.join(project.extras)}]" if project.extras else ""
@@ -72,7 +72,7 @@ def _tried(project: Project, wheel: Path, version: str, python: Path, folder: Pa
     if project.check:
         program = shutil.copy(project.root / project.check, folder)
         (folder / "work").mkdir()
-        call([str(inside), "-I", str(program), version], cwd=folder / "work")
+        call([str(inside), "-I", str(program), project.version], cwd=folder / "work")
     return inside
 
 

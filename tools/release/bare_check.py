@@ -1,4 +1,4 @@
-"""Tried by the Python of a bare environment: `python -I bare_check.py VERSION`, in an empty folder.
+"""Tried by the Python of a bare environment: `python -I bare_check.py [VERSION]`, in a new folder.
 
 The program, a training, the advice with its table, and the page with its files: each needs files
 that a checkout always has and a wheel may lack. It imports nothing of this repository's tools.
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 
 QSTORE = str(Path(sys.executable).with_name("qstore"))
@@ -43,11 +44,11 @@ def qstore(*words: str) -> str:
     return done.stdout
 
 
-def check_version(version: str) -> None:
+def check_version(wanted: str) -> None:
     """The program says the version of the release."""
     found = qstore("--version").strip()
-    if found != f"qstore {version}":
-        sys.exit(f"qstore --version says {found!r}, not 'qstore {version}'")
+    if found != f"qstore {wanted}":
+        sys.exit(f"qstore --version says {found!r}, not 'qstore {wanted}'")
 
 
 def check_kernels() -> None:
@@ -91,7 +92,7 @@ def check_page() -> None:
 
 
 if __name__ == "__main__":
-    check_version(sys.argv[1])
+    check_version(*(sys.argv[1:] or [version("qstore-ray")]))
     check_kernels()
     qstore("dashboard", "--help")
     check_training()

@@ -38,7 +38,7 @@ def sections(text: str) -> list[Section]:
     ends = [*(match.start() for match in found[1:]), len(text)]
     return [
         Section(m["version"], m["when"], text[m.end() : end].strip("\n"), m.start(), end)
-        for m, end in zip(found, ends, strict=True)
+        for m, end in zip(found, ends, strict=False)
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from tools.release import changelog, numbers
 from tools.release.bare import call, try_wheel
 from tools.release.build import build, refuse_unless_same
 from tools.release.contents import refuse_if_missing
+from tools.release.errors import ReleaseError
 from tools.release.project import CHANGELOG, Project
 from tools.release.repository import Repository
 from tools.release.signing import Signer
@@ -54,19 +56,43 @@ def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
     return out
 
 
-def prepare(staged: Project, out: Path, commit: str, signer: Signer, steps: Steps) -> Path:
-    """Build a commit twice, try it and sign it; `out` holds all files of the release in the end."""
+def sdist(project: Project, text: str, steps: Steps) -> Path:
+    """Build the tag of a version and leave its sdist in dist/: on CI, before the wheels.
+
+    `ReleaseError` if the tag does not have this version, or two builds differ.
+    """
+    with (
+        Repository(project.root).worktree(f"v{text}") as folder,
+        tempfile.TemporaryDirectory() as tmp,
+    ):
+        staged = Project.at(folder)
+        if staged.version != text:
+            raise ReleaseError(f"the tag v{text} has the version {staged.version}: set another tag")
+        archive, _ = _built(Repository(folder), "HEAD", Path(tmp), steps)
+        target = project.root / "dist" / archive.name
+        target.parent.mkdir(exist_ok=True)
+        return Path(shutil.copyfile(archive, target))
+
+
+def prepare(
+    staged: Project, out: Path, commit: str, signer: Signer, steps: Steps, *, known: bool = False
+) -> Path:
+    """Build a commit, try it and sign it; `out` holds all files of the release in the end.
+
+    Code that was released before is `known`: it is built once, and tried on one Python.
+    """
     version = staged.version
     repository = Repository(staged.root)
     with tempfile.TemporaryDirectory(prefix="release-") as scratch:
-        built = _built(repository, commit, Path(scratch), steps)
+        built = _built(repository, commit, Path(scratch), steps, known=known)
         for archive in built:
             refuse_if_missing(archive, repository.tracked(staged.package), staged.unpacked)
         with steps.step(
             "every file of the package is in the sdist and the wheel; metadata checked"
         ):
             call([sys.executable, "-m", "twine", "check", "--strict", *map(str, built)])
-        bare = try_wheel(staged, built[1], version, Path(scratch) / "bare", steps)
+        minors = staged.pythons[:1] if known else staged.pythons
+        bare = try_wheel(staged, built[1], minors, Path(scratch) / "bare", steps)
         out.mkdir(parents=True, exist_ok=True)
         for stale in out.iterdir():
             stale.unlink()
@@ -82,10 +108,14 @@ def prepare(staged: Project, out: Path, commit: str, signer: Signer, steps: Step
     return out
 
 
-def _built(repository: Repository, commit: str, scratch: Path, steps: Steps) -> list[Path]:
+def _built(
+    repository: Repository, commit: str, scratch: Path, steps: Steps, *, known: bool = False
+) -> list[Path]:
     """Two builds in folders of other names and depths; the first, if they are the same bits."""
     with steps.step("built"):
         first = build(repository, commit, scratch / "one")
+    if known:
+        return first
     with steps.step("built again in another folder: the same bits"):
         refuse_unless_same(first, build(repository, commit, scratch / "another" / "place"))
     return first

@@ -87,7 +87,7 @@ def _release_again(
         )
         staged.write(CHANGELOG, text)
         commit = Repository(folder).commit(f"Release the code of {good} as {again}")
-        prepare(staged, project.root / "dist" / again, commit, signer, steps)
+        prepare(staged, project.root / "dist" / again, commit, signer, steps, known=True)
         with steps.step(f"tag v{again}"):
             repository.tag(again, commit, f"The code of {good}", signer.key, signer.signers)
 
