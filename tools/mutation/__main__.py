@@ -10,13 +10,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
 from tools.mutation import copy, page
-from tools.mutation.mutants import Mutant, write_mutants
+from tools.mutation.mutants import Mutant, Sample, write_mutants
 from tools.mutation.server import PLAN
-from tools.mutation.verdicts import Verdict, matched, read_reasons, sampled
+from tools.mutation.verdicts import Verdict, matched, read_reasons
 
 TARGETS = ("learn", "circuits", "simulate/compile")
 REASONS = Path(__file__).with_name("reasons.toml")
@@ -58,16 +60,17 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Record, list[str]]:
     """Test the mutants of one target; what was found, and a sentence for each stale reason."""
-    room = target.partition("/")[0]
-    place = work / room
+    place = work / target.replace("/", "-")
     root = place / "copy"
     copy.refresh(root)
     os.chdir(root)  # mutmut reads its configuration from the working folder
-    kept = place / "made"
-    mutants = [each for path in copy.sources(target) for each in write_mutants(root, path, kept)]
-    chosen = [each for each in mutants if sampled(each.name, given.seed, given.share)]
+    sample = Sample(given.seed, given.share)
+    make = partial(write_mutants, root, kept=place / "made", sample=sample)
+    with Pool(given.processes) as pool:
+        mutants = [each for found in pool.imap(make, copy.sources(target)) for each in found]
+    chosen = [each for each in mutants if each.name in sample]
     print(f"{target}: {len(mutants)} mutants, {len(chosen)} of them in the sample", flush=True)
-    _run(place, root, room, chosen, given)
+    _run(place, root, target, chosen, given)
     known = _known(place)
     verdicts = [
         Verdict(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"])
@@ -85,9 +88,9 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
 
 
 def _run(
-    place: Path, root: Path, room: str, chosen: list[Mutant], given: argparse.Namespace
+    place: Path, root: Path, target: str, chosen: list[Mutant], given: argparse.Namespace
 ) -> None:
-    files = copy.tests(room)
+    files = copy.tests(target)
     digests = {path: copy.digest(root / path) for path in files}
     known = _known(place)
     pending = []

@@ -2,7 +2,9 @@
 
 mutmut numbers the mutants of a function, so that every number moves when a line is added. Here the
 name is file, function, the changed text, and its occurrence in the function:
-`learn/losses.py:MeanSquaredError.value: (a - b) ** 2 → (a + b) ** 2`.
+`learn/losses.py:_huber: -delta → +delta`.
+
+The texts of errors are left as they are. A test of every word would only repeat the source.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +28,10 @@ from mutmut.mutation.file_mutation import (
 from mutmut.mutation.trampoline_templates import mangle_function_name
 from mutmut.utils.format_utils import get_mutant_name
 
+from tools.mutation.verdicts import sampled
+
 _CONTEXT = 30  # characters kept on each side of what changed
+_RULES = "without texts of errors"  # what is kept is made again if this changes
 _KINDS: tuple[tuple[type[cst.CSTNode], str], ...] = (
     (cst.BaseNumber, "number"),
     (cst.BaseString, "string"),
@@ -48,10 +54,10 @@ class Mutant:
 
     Attributes:
         name: What identifies it from run to run, and in `reasons.toml`.
-        key: mutmut's name, which switches it on.
+        key: mutmut's name, which switches it on if it is in the sample.
         function: mutmut's name of the function; the tests that reach it are recorded under it.
         path: The file, below the root of the repository.
-        kind: What was changed: a number, an argument, the wording of an error, and so on.
+        kind: What was changed: a number, an argument, a comparison, and so on.
         digest: Changes with the code of the function; a verdict holds as long as it does not.
     """
 
@@ -63,15 +69,28 @@ class Mutant:
     digest: str
 
 
-def write_mutants(root: Path, path: str, kept: Path) -> list[Mutant]:
-    """Replace the file `path` below `root` by one that holds all its mutants.
+@dataclass(frozen=True)
+class Sample:
+    """Which mutants are made: about `share` of all, the same ones for the same `seed`."""
 
-    What was made once is kept in the folder `kept`, under the hash of the file.
+    seed: int
+    share: float
+
+    def __contains__(self, name: object) -> bool:
+        return sampled(str(name), self.seed, self.share)
+
+
+def write_mutants(root: Path, path: str, kept: Path, sample: Sample) -> list[Mutant]:
+    """Replace the file `path` below `root` by one that holds its mutants, and return all of them.
+
+    Those outside the sample are not in the file, but for one of each function: its switch records
+    who calls the function. What was made once is kept in the folder `kept`.
     """
     source = (root / path).read_text()
-    record = kept / f"{hashlib.sha256(f'{path} {source}'.encode()).hexdigest()[:16]}.json"
+    mark = hashlib.sha256(f"{_RULES} {sample} {path} {source}".encode()).hexdigest()[:16]
+    record = kept / f"{mark}.json"
     if not record.exists():
-        code, found = _made(path, source)
+        code, found = _made(path, source, sample)
         kept.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps({"code": code, "mutants": [asdict(each) for each in found]}))
     saved = json.loads(record.read_text())
@@ -79,31 +98,36 @@ def write_mutants(root: Path, path: str, kept: Path) -> list[Mutant]:
     return [Mutant(**each) for each in saved["mutants"]]
 
 
-def _made(path: str, source: str) -> tuple[str, list[Mutant]]:
+def _made(path: str, source: str, sample: Sample) -> tuple[str, list[Mutant]]:
     """The code of the file with its mutants, and what they are."""
     module, mutations, *ignored = create_mutations(path, source)
-    mutated = combine_mutations_to_source(module, mutations, *ignored)
     wording = _wording(module)
     digests = compute_function_hashes(source)
-    found = []
+    found, kept = [], []
     for (name, mangled), group in _by_function(module, mutations):
         seen: Counter[str] = Counter()
-        for number, mutation in enumerate(group, start=1):
+        number = 0
+        for mutation in group:
+            if id(mutation.original_node) in wording:
+                continue
             change = _change(module, mutation)
             seen[change] += 1
             again = f" #{seen[change]}" if seen[change] > 1 else ""
-            kind = "wording" if id(mutation.original_node) in wording else _kind(mutation)
+            full = f"{path.removeprefix('qstore_ray/')}:{name}: {change}{again}"
+            if full in sample or not number:
+                number += 1
+                kept.append(mutation)
             found.append(
                 Mutant(
-                    name=f"{path.removeprefix('qstore_ray/')}:{name}: {change}{again}",
+                    name=full,
                     key=get_mutant_name(Path(path), f"{mangled}__mutmut_{number}"),
                     function=get_mutant_name(Path(path), mangled),
                     path=path,
-                    kind=kind,
+                    kind=_kind(mutation),
                     digest=digests[mangled],
                 )
             )
-    return mutated.code, found
+    return combine_mutations_to_source(module, kept, *ignored).code, found
 
 
 def _by_function(
@@ -136,19 +160,27 @@ def _kind(mutation: Mutation) -> str:
 
 
 def _wording(module: cst.Module) -> set[int]:
-    """Every node of what is raised: the message and the fields of an error."""
+    """The texts of errors: every literal within what is raised or within `…Error(…)`."""
     found: set[int] = set()
 
-    class Raises(cst.CSTVisitor):
+    class Errors(cst.CSTVisitor):
         def visit_Raise(self, node: cst.Raise) -> None:  # noqa: N802 - libcst's name
-            inside = [node.exc] if node.exc else []
-            while inside:
-                child = inside.pop()
-                found.add(id(child))
-                inside.extend(child.children)
+            found.update(_literals(node))
 
-    module.visit(Raises())
+        def visit_Call(self, node: cst.Call) -> None:  # noqa: N802 - libcst's name
+            name = node.func.attr if isinstance(node.func, cst.Attribute) else node.func
+            if isinstance(name, cst.Name) and name.value.lower().endswith("error"):
+                found.update(_literals(node))
+
+    module.visit(Errors())
     return found
+
+
+def _literals(node: cst.CSTNode) -> Iterator[int]:
+    if isinstance(node, cst.BaseString):
+        yield id(node)
+    for child in node.children:
+        yield from _literals(child)
 
 
 def _change(module: cst.Module, mutation: Mutation) -> str:

@@ -29,11 +29,12 @@ one larger. Tests that pass with the mutant would not notice this fault. Written
 from [`mutation.json`](../benchmarks/results/mutation.json); the goal is {goal} of each package.
 
 [mutmut](https://github.com/boxed/mutmut) makes the mutants, of every function and method without a
-decorator. The tests are those in the package's folder of `tests/unit`, and the laws that use it
-without training a model. A mutant is noticed if a test fails, or if it takes more than three times
-as long as its tests; it survives if all pass, or if no test of at most {seconds} CPU seconds calls
-the function. The figures count every mutant, also those that cannot be noticed, such as a `<` for a
-`<=` where both give the same; a reason is written beside those.
+decorator, but leaves the texts of errors as they are. The tests are those in the package's folder
+of `tests/unit`, and the laws that use it without training a model. A mutant is noticed if a test
+fails, or if it takes more than three times as long as its tests; it survives if all pass, or if no
+test of at most {seconds} CPU seconds calls the function. The figures count every mutant, also those
+that cannot be noticed, such as a `<` for a `<=` where both give the same; a reason is written
+beside those.
 
 Where a sample was tested, the interval is Wilson's and covers the share among all mutants with
 95 % confidence. Commit `{commit}`, {written}.
