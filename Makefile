@@ -19,7 +19,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos docs docs-check audit sbom workflows-check release publish rollback sdist wheels image-check lock clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -49,6 +49,9 @@ chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at m
 coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
 	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
 		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
+
+mutation: .venv/.mutation ## change the package in one place at a time, and see whether a test fails (hours; ARGS="learn/schedules --share 0.2")
+	nice -n 19 $(BIN)/python -m tools.mutation $(ARGS)
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -125,6 +128,7 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
 	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
+	echo 'mutmut>=3.8.1,<3.9' | $(COMPILE) -c requirements.lock -o requirements-mutation.lock $(ARGS) -
 	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
 	printf 'auditwheel>=6.4\ncibuildwheel>=3\ncyclonedx-bom>=7\njactionlint>=2.3\npackaging>=24\npatchelf>=0.17\nsetuptools>=77\nshellcheck-py>=0.10\ntwine>=6\n' \
 		| $(COMPILE) -c requirements-build.lock -c requirements-audit.lock -o requirements-release.lock $(ARGS) -
@@ -144,6 +148,10 @@ $(BIN)/uv: requirements-uv.lock
 
 .venv/.docs: $(STAMP) requirements-docs.lock
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-docs.lock
+	touch $@
+
+.venv/.mutation: $(STAMP) requirements-mutation.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-mutation.lock
 	touch $@
 
 # Their own environment: none of it is part of the product.
