@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from qstore_ray.errors import RunError
-from qstore_ray.files import unwritable_fix
+from qstore_ray.files import parsed_json, unwritable_fix
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.types import Table
 
@@ -208,8 +208,8 @@ def _locked(path: Path) -> Iterator[int]:
 def _decoded(line: bytes) -> Table | None:
     """An entry of the log; None for a line that is none."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
+        entry = parsed_json(line)
+    except ValueError:
         return None
     if not isinstance(entry, dict) or entry.get("event") not in ("open", "close"):
         return None
