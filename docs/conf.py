@@ -1,8 +1,10 @@
 """Sphinx: the documentation site, built by `make docs` into docs/_build/html."""
 
 import logging
+import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
@@ -20,10 +22,19 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # MathJax beside the pages: the site loads nothing from elsewhere
+    "sphinx_copybutton",
+    "notfound.extension",
 ]
 exclude_patterns = ["_build", "conf.py"]
 html_theme = "furo"
 html_title = f"qstore_ray {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_baseurl = os.environ.get("DOCS_URL", "")  # where the site is served, for canonical links
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+copybutton_prompt_text = "$ "  # of a console block, the commands alone
+copybutton_exclude = ".linenos, .gp, .go"
 
 # Tutorials are Markdown files with code cells. Each runs again when it has changed; `make clean`
 # forgets their outputs.

@@ -59,6 +59,7 @@ GUIDES = [
     "privacy.md",
     "training.md",
     "wide.md",
+    *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
 ]
 """Those that run here; tests/ray has the one that needs Ray."""
 
