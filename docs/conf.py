@@ -33,6 +33,11 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_baseurl = os.environ.get("DOCS_URL", "")  # where the site is served, for canonical links
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+notfound_context = {
+    "title": "Page not found",
+    "body": "<h1>Page not found</h1><p>There is no page at this address: it was moved, or the link "
+    "is wrong. Search for it in the column on the left, or begin at the first page.</p>",
+}
 copybutton_prompt_text = "$ "  # of a console block, the commands alone
 copybutton_exclude = ".linenos, .gp, .go"
 
@@ -60,6 +65,7 @@ default_role = "code"  # docstrings have `names` in single backticks
 
 def setup(app):
     """Read our docstrings, and links to files beside docs/, as they are meant."""
+    from commands import described
     from docstrings import fields_only, foreign, readable
     from links import rewrite
 
@@ -67,3 +73,4 @@ def setup(app):
     app.connect("autodoc-process-signature", fields_only)
     app.connect("autodoc-skip-member", foreign)
     app.connect("source-read", rewrite)
+    app.connect("source-read", described)

@@ -49,6 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = [
+    "index.md",
     "advice.md",
     "data.md",
     "extending.md",
