@@ -92,6 +92,9 @@ docs-check: docs ## build the site; run the code of all pages, look at their lin
 	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
 
+findings: ## run what was found about other packages (ARGS=NAME for one; 40 minutes, installs packages)
+	findings/run $(ARGS)
+
 audit: .venv/audit/.stamp ## look for known vulnerabilities of the locked packages (needs PyPI's advisories)
 	.venv/audit/bin/python security/audit.py
 
@@ -127,7 +130,7 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo 'setuptools>=77' | $(COMPILE) -o requirements-build.lock $(ARGS) -
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
-	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
+	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\nsphinx-copybutton>=0.5\nsphinx-mathjax-offline>=0.0.2\nsphinx-notfound-page>=1.1\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
 	echo 'mutmut>=3.8.1,<3.9' | $(COMPILE) -c requirements.lock -o requirements-mutation.lock $(ARGS) -
 	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
 	printf 'auditwheel>=6.4\ncibuildwheel>=3\ncyclonedx-bom>=7\njactionlint>=2.3\npackaging>=24\npatchelf>=0.17\nsetuptools>=77\nshellcheck-py>=0.10\ntwine>=6\n' \
