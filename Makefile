@@ -31,7 +31,7 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 run-ibm: $(STAMP) ## train on a stand-in of IBM's service, with two Ray workers (ARGS=)
 	$(BIN)/python -m tests.ibm.train_job jobs/digits_ibm.toml $(ARGS)
 
-test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
+test: $(STAMP) $(RELEASE) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
@@ -40,13 +40,13 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
+test-all: $(STAMP) $(RELEASE) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
 	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
 
-coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
+coverage: $(STAMP) $(RELEASE) ## run the tests and report which lines and branches they reach (20 minutes)
 	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
 		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
 
