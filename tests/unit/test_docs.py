@@ -50,6 +50,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 GUIDES = [
     "advice.md",
+    "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",
