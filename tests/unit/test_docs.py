@@ -49,6 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = [
+    "index.md",
     "advice.md",
     "compliance.md",
     "data.md",
@@ -60,6 +61,7 @@ GUIDES = [
     "privacy.md",
     "training.md",
     "wide.md",
+    *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
 ]
 """Those that run here; tests/ray has the one that needs Ray."""
 
