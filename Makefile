@@ -53,6 +53,9 @@ coverage: $(STAMP) $(RELEASE) ## run the tests and report which lines and branch
 mutation: .venv/.mutation ## change the package in one place at a time, and see whether a test fails (hours; ARGS="learn/schedules --share 0.2")
 	nice -n 19 $(BIN)/python -m tools.mutation $(ARGS)
 
+first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
+	@$(BIN)/python -m tools.first_change
+
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
