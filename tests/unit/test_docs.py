@@ -49,6 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = [
+    "index.md",
     "advice.md",
     "data.md",
     "extending.md",
@@ -59,6 +60,7 @@ GUIDES = [
     "privacy.md",
     "training.md",
     "wide.md",
+    *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
 ]
 """Those that run here; tests/ray has the one that needs Ray."""
 
