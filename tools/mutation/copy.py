@@ -57,17 +57,17 @@ def sources(prefix: str) -> list[str]:
 
 
 def tests(target: str) -> list[str]:
-    """The test files for a target: of its room and of the laws, those that import it.
+    """The test files for a target: those of its room, and the laws that import it.
 
     A law that trains is left out: thousands of mutants would wait for it.
     """
     dotted = target.removesuffix(".py").replace("/", r"\.")
     imports = re.compile(rf"^\s*(?:from|import) qstore_ray\.{dotted}\b", re.MULTILINE)
-    own = sorted((ROOT / "tests" / "unit" / target.partition("/")[0]).glob("test_*.py"))
-    laws = sorted((ROOT / "tests" / "laws").glob("test_*.py"))
-    found = [each for each in own if imports.search(each.read_text())]
+    found = sorted((ROOT / "tests" / "unit" / target.partition("/")[0]).glob("test_*.py"))
     found += [
-        each for each in laws if imports.search(text := each.read_text()) and not _SLOW.search(text)
+        each
+        for each in sorted((ROOT / "tests" / "laws").glob("test_*.py"))
+        if imports.search(text := each.read_text()) and not _SLOW.search(text)
     ]
     return [each.relative_to(ROOT).as_posix() for each in found]
 

@@ -131,7 +131,7 @@ def _judge(
             print(json.dumps(line), file=out, flush=True)
 
         for mutant in plan["mutants"]:
-            names = _chosen(reach.get(mutant["function"], []), tests, plan["mutant_seconds"])
+            names = _chosen(mutant, reach, tests, plan["mutant_seconds"])
             marks = sorted(f"{name}@{tests[name]['digest']}" for name in names)
             if not names:
                 write(mutant, status="unreached", seen=[])
@@ -158,8 +158,12 @@ def _reach(tests: dict[str, Any], seconds: float) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(names: list[str], tests: dict[str, Any], seconds: float) -> list[str]:
-    """As many of the tests as take `seconds` together, but one at least."""
+def _chosen(
+    mutant: dict[str, Any], reach: dict[str, list[str]], tests: dict[str, Any], seconds: float
+) -> list[str]:
+    """As many tests as take `seconds` together, but one at least: those of its own file first."""
+    own = f"/test_{Path(mutant['path']).stem}"
+    names = sorted(reach.get(mutant["function"], ()), key=lambda name: own not in name)
     spent = itertools.accumulate(tests[name]["cpu"] for name in names)
     return [name for name, total in zip(names, spent, strict=True) if total <= seconds] or names[:1]
 
