@@ -192,7 +192,11 @@ def deliver(target: WebhookTarget, alert: Alert, stop: threading.Event | None = 
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
-    """The value of `Qstore-Signature` for a message."""
+    """The value of `Qstore-Signature` for a message.
+
+    Examples:
+        assert signature("secret", 1, b"{}").startswith("t=1,v1=")
+    """
     signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     return f"t={timestamp},v1={signed.hexdigest()}"
 
