@@ -104,6 +104,7 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
 	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
+	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
 
 findings: ## run what was found about other packages (ARGS=NAME for one; 40 minutes, installs packages)
 	findings/run $(ARGS)
