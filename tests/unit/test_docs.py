@@ -49,7 +49,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = [
+    "index.md",
     "advice.md",
+    "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",
@@ -59,6 +61,7 @@ GUIDES = [
     "privacy.md",
     "training.md",
     "wide.md",
+    *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
 ]
 """Those that run here; tests/ray has the one that needs Ray."""
 
