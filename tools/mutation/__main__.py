@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -41,6 +43,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
     )
+    parser.add_argument("--minutes", type=float, help="for each target; what is left is not tested")
     parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
     given = parser.parse_args(words)
     work = copy.folder(given.work)
@@ -77,7 +80,7 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
         for each in chosen
         if (found := _valid(known.get(each.name), each))
     ]
-    if len(verdicts) < len(chosen):
+    if len(verdicts) < len(chosen) and given.minutes is None:
         raise SystemExit(f"{len(chosen) - len(verdicts)} mutants have no verdict; run this again")
     mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
     reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
@@ -113,6 +116,7 @@ def _run(
         "verdicts": str(place / "verdicts.jsonl"),
         "scratch": str(scratch),
         "processes": given.processes,
+        "ends": time.time() + 60.0 * (math.inf if given.minutes is None else given.minutes),
         "test_seconds": given.test_seconds,
         "mutant_seconds": given.mutant_seconds,
     }
