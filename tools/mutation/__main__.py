@@ -43,7 +43,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
     )
-    parser.add_argument("--minutes", type=float, help="for each target; what is left is not tested")
+    parser.add_argument(
+        "--minutes", type=float, help="for each target; 0 only writes what is known"
+    )
     parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
     given = parser.parse_args(words)
     work = copy.folder(given.work)
@@ -55,8 +57,8 @@ def main(words: Sequence[str] | None = None) -> None:
         records.append(record)
         stale += lines
     page.show(records)
-    if not given.no_write and tuple(given.targets) == TARGETS:
-        page.write(records)
+    if not given.no_write and set(given.targets) <= set(TARGETS):
+        page.write(records, TARGETS)
     if stale:
         raise SystemExit("\n".join(f"{REASONS.name}: {line}" for line in stale))
 
@@ -73,7 +75,8 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
         mutants = [each for found in pool.imap(make, copy.sources(target)) for each in found]
     chosen = [each for each in mutants if each.name in sample]
     print(f"{target}: {len(mutants)} mutants, {len(chosen)} of them in the sample", flush=True)
-    _run(place, root, target, chosen, given)
+    if given.minutes != 0:
+        _run(place, root, target, chosen, given)
     known = _known(place)
     verdicts = [
         Verdict(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"])
@@ -85,7 +88,8 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
     mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
     reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
     record = page.Record(
-        target, given.share, given.seed, given.test_seconds, mutants, verdicts, reasons
+        *(target, given.share, given.seed, given.test_seconds, given.mutant_seconds),
+        *(mutants, verdicts, reasons),
     )
     return record, stale
 
