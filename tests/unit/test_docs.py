@@ -51,6 +51,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 GUIDES = [
     "index.md",
     "advice.md",
+    "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",

@@ -25,8 +25,8 @@ from qstore_ray.simulate.compile.compiler import compile_rotations
 from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import AngleSum, Rotation, Term
-from qstore_ray.simulate.cones.cone import light_cones
-from qstore_ray.simulate.cones.groups import Group, grouped, members_of
+from qstore_ray.simulate.cones.cone import light_cones, members_of
+from qstore_ray.simulate.cones.groups import Group, grouped
 
 if TYPE_CHECKING:
     from qstore_ray.types import IntArray

@@ -59,7 +59,7 @@ qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json
 qstore runs plot RUN... --kind --format --output --split --storage --json
-qstore runs report NAME --storage --json
+qstore runs report NAME --storage --compliance --json
 qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
 qstore serve MODEL --host --port --max-rows --max-body --storage
