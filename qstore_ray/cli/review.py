@@ -33,7 +33,7 @@ def review(
     named: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[REV|PATH]...",
+            metavar="REV|PATH...",
             show_default=False,
             help="A commit to count changes from, HEAD by default; or files and folders.",
         ),
