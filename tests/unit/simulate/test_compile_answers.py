@@ -278,3 +278,11 @@ def test_a_circuit_with_errors_in_numbers(initial):
     assert found.offsets.tolist() == [0.0]
     assert found.row_scales.tolist() == [[1.0]]
     assert found.param_scales.tolist() == [[0.0]]
+
+
+def test_a_circuit_that_only_moves_basis_states_may_have_errors():
+    template = Template(2, (Op("x", (0,)), Op("cx", (0, 1))))
+    found = compile_signed(template, (), (Site(1, (0,)),), states=True)
+    assert found.flips.shape == (4, 0)
+    assert found.weights.shape == (0, 0)
+    assert len(found.program.layers) == 0
