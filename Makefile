@@ -9,6 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 RELEASE := .venv/release/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
+IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder --basetemp $$(mktemp -d -t XXXXXX)/t
 CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
 	tests/unit/train/test_full_storage.py tests/ray/test_hung_ray.py
 USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
@@ -31,7 +32,7 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 run-ibm: $(STAMP) ## train on a stand-in of IBM's service, with two Ray workers (ARGS=)
 	$(BIN)/python -m tests.ibm.train_job jobs/digits_ibm.toml $(ARGS)
 
-test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
+test: $(STAMP) $(RELEASE) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
@@ -40,15 +41,24 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
+test-fast: $(STAMP) ## run what needs neither Ray nor another process, in a minute (ARGS=tests/unit)
+	$(BIN)/python -m pytest -q --fast $(IN_TWO) $(ARGS)
+
+tiers: $(STAMP) ## measure which tests are fast, and write tests/tiers.json (ARGS=tests/unit/track)
+	$(BIN)/python -m pytest -q --record-tiers $(IN_TWO) -m "not slow and not ray" $(ARGS)
+
+test-all: $(STAMP) $(RELEASE) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
 	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
 
-coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
-	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
-		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
+# Children of tests and workers of Ray write files of their own, which the program combines.
+coverage: $(STAMP) $(RELEASE) ## run the tests; which lines and branches they reach, by package (25 minutes)
+	$(BIN)/python -m coverage erase
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest $(IN_PARALLEL) \
+		--basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" --cov --cov-report= $(ARGS)
+	$(BIN)/python benchmarks/covered.py
 
 mutation: .venv/.mutation ## change the package in one place at a time, and see whether a test fails (hours; ARGS="learn/schedules --share 0.2")
 	nice -n 19 $(BIN)/python -m tools.mutation $(ARGS)
@@ -94,6 +104,7 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
 	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
+	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
 
 findings: ## run what was found about other packages (ARGS=NAME for one; 40 minutes, installs packages)
 	findings/run $(ARGS)

@@ -47,7 +47,7 @@ def test_what_is_imported_is_declared():
     missing = {
         f"{module.path}:{line} {name}"
         for module in MODULES
-        for name, line in imported(module.tree)
+        for name, line in imported(module.nodes)
         if (package := name.partition(".")[0]) not in sys.stdlib_module_names
         and package not in {"qstore_ray", "pydantic_core"}
         and not declared & {canonicalize_name(d) for d in distributions.get(package, [package])}

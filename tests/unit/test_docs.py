@@ -56,6 +56,7 @@ GUIDES = [
     "extending.md",
     "federated.md",
     "gpu.md",
+    "migration.md",
     "noise.md",
     "operations.md",
     "privacy.md",

@@ -49,6 +49,7 @@ qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
 qstore health JOB.toml --set --storage --deadline --watch --every --seconds --webhook \
 --secret-file --json
+qstore migrate FILE|FOLDER --set --write --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
