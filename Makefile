@@ -32,7 +32,7 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 run-ibm: $(STAMP) ## train on a stand-in of IBM's service, with two Ray workers (ARGS=)
 	$(BIN)/python -m tests.ibm.train_job jobs/digits_ibm.toml $(ARGS)
 
-test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
+test: $(STAMP) $(RELEASE) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
@@ -47,14 +47,14 @@ test-fast: $(STAMP) ## run what needs neither Ray nor another process, in a minu
 tiers: $(STAMP) ## measure which tests are fast, and write tests/tiers.json (ARGS=tests/unit/track)
 	$(BIN)/python -m pytest -q --record-tiers $(IN_TWO) -m "not slow and not ray" $(ARGS)
 
-test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
+test-all: $(STAMP) $(RELEASE) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
 	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
 
 # Children of tests and workers of Ray write files of their own, which the program combines.
-coverage: $(STAMP) ## run the tests; which lines and branches they reach, by package (25 minutes)
+coverage: $(STAMP) $(RELEASE) ## run the tests; which lines and branches they reach, by package (25 minutes)
 	$(BIN)/python -m coverage erase
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest $(IN_PARALLEL) \
 		--basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" --cov --cov-report= $(ARGS)
@@ -62,6 +62,9 @@ coverage: $(STAMP) ## run the tests; which lines and branches they reach, by pac
 
 mutation: .venv/.mutation ## change the package in one place at a time, and see whether a test fails (hours; ARGS="learn/schedules --share 0.2")
 	nice -n 19 $(BIN)/python -m tools.mutation $(ARGS)
+
+first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
+	@$(BIN)/python -m tools.first_change
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -101,6 +104,7 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
 	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
+	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
 
 findings: ## run what was found about other packages (ARGS=NAME for one; 40 minutes, installs packages)
 	findings/run $(ARGS)
@@ -155,6 +159,8 @@ clean: ## remove caches and build products; .venv and runs/ stay
 $(BIN)/uv: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python has no venv module here: sudo apt install python3-venv (Debian, Ubuntu)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@

@@ -45,7 +45,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 # forgets their outputs.
 nb_execution_mode = "cache"
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 logging.getLogger("traitlets").setLevel(logging.WARNING)  # a line for each notebook

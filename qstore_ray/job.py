@@ -56,8 +56,8 @@ class JobConfig(TrainingJob):
                 raise ConfigError(
                     "this is the job of a federation, which divides its rows among clients",
                     field=name,
-                    fix="Run it by `qstore federate JOB.toml`, or leave out the tables federation "
-                    "and partition to train one model on all rows.",
+                    fix="Load it as a FederatedJob, or leave out the tables federation and "
+                    "partition to train one model on all rows.",
                 )
         return values
 

@@ -45,6 +45,14 @@ def _bill(*words: str | Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+def _version() -> str:
+    """The version of this checkout; pyproject.toml only says where it is."""
+    text = (ROOT / "qstore_ray" / "__init__.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 def main(words: list[str] | None = None) -> int:
     """Write the file; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,6 +63,7 @@ def main(words: list[str] | None = None) -> int:
     lock = _bill("requirements", "--pyproject", "pyproject.toml", asked.lock)
     installed = _bill("environment", asked.python)
     bill = merged(lock, installed)
+    bill["metadata"]["component"]["version"] = _version()
     asked.output.parent.mkdir(exist_ok=True)
     asked.output.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
     count, known = len(bill["components"]), sum("licenses" in each for each in bill["components"])

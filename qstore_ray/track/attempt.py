@@ -112,11 +112,13 @@ def commit_of(folder: Path) -> str:
     program = shutil.which("git")
     if program is None:
         return ""
-    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    lockless, *shown = (
+        f"--{name}" for name in ("no-optional-locks", "always", "dirty", "abbrev=40", "exclude=*")
+    )
     safe = ["-c", "core.fsmonitor=false"]  # a repository's configuration may name a program there
     try:
         done = subprocess.run(  # noqa: S603 - its arguments are ours
-            [program, "--no-optional-locks", "-C", str(folder), *safe, *words],
+            [program, lockless, "-C", str(folder), *safe, "describe", *shown],
             capture_output=True, text=True, check=False, timeout=_GIT_SECONDS,
         )  # fmt: skip
     except (subprocess.TimeoutExpired, OSError):

@@ -101,10 +101,10 @@ DATED = {
     "qstore_ray/ops/notify/webhook.py",  # a signature has its date
     "qstore_ray/ops/watch/tracker.py",  # an alert has its date
     "qstore_ray/storage/lease.py",  # since when; its age is by the clock of the store
+    "qstore_ray/track/attempt.py",  # when an attempt at a run began
     "qstore_ray/track/mlflow/tracker.py",
     "qstore_ray/track/tensorboard.py",
     "qstore_ray/train/run/lock.py",
-    "qstore_ray/train/run/run_folder.py",
 }
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "release" / "bin" / "python"
 """Of the environment that `make test` fills from requirements-release.lock."""
+
+GIT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_AUTHOR_NAME": "Releaser",
+    "GIT_AUTHOR_EMAIL": "releaser@example.com",
+    "GIT_COMMITTER_NAME": "Releaser",
+    "GIT_COMMITTER_EMAIL": "releaser@example.com",
+}
+"""Instead of the settings of the one who runs the tests."""
 
 _PYPROJECT = f"""\
 [build-system]
@@ -73,20 +84,19 @@ class SmallProject:
         self.git("add", "--all")
         self.git("commit", "--quiet", "-m", line)
 
-    def release(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def release(
+        self, *words: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """`python -m tools.release` on this checkout."""
         return subprocess.run(
             [PYTHON, "-m", "tools.release", "--root", self.root, *words],
-            cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False,
+            cwd=ROOT, env={**_environment(), **(environment or {})},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
 
 
 def _environment() -> dict[str, str]:
-    """Without the settings of the one who runs the tests."""
-    nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    for who in ("AUTHOR", "COMMITTER"):
-        nobody |= {f"GIT_{who}_NAME": "Releaser", f"GIT_{who}_EMAIL": "releaser@example.com"}
-    return {**os.environ, **nobody}
+    return {**os.environ, **GIT}
 
 
 def small_project(folder: Path) -> SmallProject:

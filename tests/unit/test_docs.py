@@ -51,10 +51,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 GUIDES = [
     "index.md",
     "advice.md",
+    "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",
     "gpu.md",
+    "migration.md",
     "noise.md",
     "operations.md",
     "privacy.md",

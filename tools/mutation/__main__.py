@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -41,6 +43,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
     )
+    parser.add_argument(
+        "--minutes", type=float, help="for each target; 0 only writes what is known"
+    )
     parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
     given = parser.parse_args(words)
     work = copy.folder(given.work)
@@ -52,8 +57,8 @@ def main(words: Sequence[str] | None = None) -> None:
         records.append(record)
         stale += lines
     page.show(records)
-    if not given.no_write and tuple(given.targets) == TARGETS:
-        page.write(records)
+    if not given.no_write and set(given.targets) <= set(TARGETS):
+        page.write(records, TARGETS)
     if stale:
         raise SystemExit("\n".join(f"{REASONS.name}: {line}" for line in stale))
 
@@ -70,19 +75,21 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
         mutants = [each for found in pool.imap(make, copy.sources(target)) for each in found]
     chosen = [each for each in mutants if each.name in sample]
     print(f"{target}: {len(mutants)} mutants, {len(chosen)} of them in the sample", flush=True)
-    _run(place, root, target, chosen, given)
+    if given.minutes != 0:
+        _run(place, root, target, chosen, given)
     known = _known(place)
     verdicts = [
         Verdict(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"])
         for each in chosen
         if (found := _valid(known.get(each.name), each))
     ]
-    if len(verdicts) < len(chosen):
+    if len(verdicts) < len(chosen) and given.minutes is None:
         raise SystemExit(f"{len(chosen) - len(verdicts)} mutants have no verdict; run this again")
     mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
     reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
     record = page.Record(
-        target, given.share, given.seed, given.test_seconds, mutants, verdicts, reasons
+        *(target, given.share, given.seed, given.test_seconds, given.mutant_seconds),
+        *(mutants, verdicts, reasons),
     )
     return record, stale
 
@@ -113,6 +120,7 @@ def _run(
         "verdicts": str(place / "verdicts.jsonl"),
         "scratch": str(scratch),
         "processes": given.processes,
+        "ends": time.time() + 60.0 * (math.inf if given.minutes is None else given.minutes),
         "test_seconds": given.test_seconds,
         "mutant_seconds": given.mutant_seconds,
     }

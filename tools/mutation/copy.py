@@ -11,11 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _BUILT = "qstore_ray/simulate/*.so"
-_SLOW = re.compile(
-    r"^\s*(?:from|import) qstore_ray\.(?:cli|estimator|federated|job|serve|train|tune)\b",
-    re.MULTILINE,
+_LADDER = (
+    *("circuits", "simulate", "backends", "learn", "track", "train", "federated", "tune", "job"),
+    *("estimator", "serve", "cli"),
 )
-"""Imports of a test that trains a whole model."""
+"""Rooms from below to above, as far as laws import them."""
 
 
 def folder(given: str | None) -> Path:
@@ -57,17 +57,22 @@ def sources(prefix: str) -> list[str]:
 
 
 def tests(target: str) -> list[str]:
-    """The test files for a target: of its room and of the laws, those that import it.
+    """The test files for a target: those of its room, and the laws that import it.
 
-    A law that trains is left out: thousands of mutants would wait for it.
+    A law that also imports a room above the target's is left out: it tests the upper room, often by
+    a whole training, and thousands of mutants would wait for it.
     """
-    dotted = target.removesuffix(".py").replace("/", r"\.")
-    imports = re.compile(rf"^\s*(?:from|import) qstore_ray\.{dotted}\b", re.MULTILINE)
-    own = sorted((ROOT / "tests" / "unit" / target.partition("/")[0]).glob("test_*.py"))
-    laws = sorted((ROOT / "tests" / "laws").glob("test_*.py"))
-    found = [each for each in own if imports.search(each.read_text())]
+    room = target.partition("/")[0]
+    above = "|".join(_LADDER[_LADDER.index(room) + 1 :])
+    uses, tests_above = (
+        re.compile(rf"^\s*(?:from|import) qstore_ray\.(?:{rooms})\b", re.MULTILINE)
+        for rooms in (target.removesuffix(".py").replace("/", r"\."), above)
+    )
+    found = sorted((ROOT / "tests" / "unit" / room).glob("test_*.py"))
     found += [
-        each for each in laws if imports.search(text := each.read_text()) and not _SLOW.search(text)
+        each
+        for each in sorted((ROOT / "tests" / "laws").glob("test_*.py"))
+        if uses.search(text := each.read_text()) and not tests_above.search(text)
     ]
     return [each.relative_to(ROOT).as_posix() for each in found]
 

@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,11 @@ RESULTS = ROOT / "benchmarks" / "results" / "mutation.json"
 PAGE = ROOT / "docs" / "mutation.md"
 GOAL = 0.85
 _PACKAGES = ("mutmut", "pytest", "hypothesis", "numpy", "qiskit")
+_WHY = {"survived": "–", "unreached": "no test so fast calls the function"}
+_LIMITS = (
+    "{written}. A test takes at most {test_seconds:g} CPU seconds, those of a mutant together "
+    "{mutant_seconds:g}."
+)
 _HEAD = """\
 # Mutation score
 
@@ -30,14 +36,12 @@ from [`mutation.json`](../benchmarks/results/mutation.json); the goal is {goal} 
 
 [mutmut](https://github.com/boxed/mutmut) makes the mutants, of every function and method without a
 decorator, but leaves the texts of errors as they are. The tests are those in the package's folder
-of `tests/unit`, and the laws that use it without training a model. A mutant is noticed if a test
-fails, or if it takes more than three times as long as its tests; it survives if all pass, or if no
-test of at most {seconds} CPU seconds calls the function. The figures count every mutant, also those
-that cannot be noticed, such as a `<` for a `<=` where both give the same; a reason is written
-beside those.
-
-Where a sample was tested, the interval is Wilson's and covers the share among all mutants with
-95 % confidence. Commit `{commit}`, {written}.
+of `tests/unit`, and the laws that are about it. A mutant is noticed if a test fails, or if it takes
+more than three times as long as its tests; it survives if all pass that there was time for, or if
+no test that is fast enough calls the function. The figures count every mutant, also those that
+cannot be noticed, such as a `<` for a `<=` where both give the same; a reason is written beside
+those. Where a sample was tested, the interval is Wilson's and covers the share among all mutants
+with 95 % confidence.
 """
 
 
@@ -49,7 +53,8 @@ class Record:
         target: A folder below the package.
         share: The part of the mutants that was tested.
         seed: Which part.
-        seconds: A test that takes more CPU seconds was left out.
+        test_seconds: A test that takes more CPU seconds was left out.
+        mutant_seconds: CPU seconds of the tests of a mutant.
         mutants: All that exist.
         verdicts: On those in the sample.
         reasons: Of the accepted survivors, by name.
@@ -58,7 +63,8 @@ class Record:
     target: str
     share: float
     seed: int
-    seconds: float
+    test_seconds: float
+    mutant_seconds: float
     mutants: list[Mutant]
     verdicts: list[Verdict]
     reasons: dict[str, Reason]
@@ -100,65 +106,77 @@ def show(records: list[Record]) -> None:
                 print(f"{each.status:9s} {each.kind:10s} {each.name}")
 
 
-def write(records: list[Record]) -> None:
-    """Write the JSON and the page."""
+def write(records: list[Record], order: Sequence[str]) -> None:
+    """Write the JSON and the page; targets that were not tested now keep what they have.
+
+    Args:
+        order: all targets, as they come in both.
+    """
+    known: dict[str, Any] = {}
+    if RESULTS.exists():
+        known = {each["target"]: each for each in json.loads(RESULTS.read_text())["targets"]}
+    known |= {record.target: _entry(record) for record in records}
     payload = {
         "benchmark": "mutation",
+        "targets": [known[target] for target in order if target in known],
+    }
+    RESULTS.write_text(json.dumps(payload, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(text(payload))
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    return {
+        "target": record.target,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
-        "targets": [
-            {
-                "target": record.target,
-                "share": record.share,
-                "seed": record.seed,
-                "seconds": record.seconds,
-                **_row(record.total()),
-                "files": {path: _row(found) for path, found in record.files().items()},
-                "kinds": {k: {"tested": t, "missed": m} for k, (t, m) in record.kinds().items()},
-                "survivors": [
-                    {**asdict(each), "reason": _reason(record, each)} for each in record.survivors()
-                ],
-            }
-            for record in records
+        "share": record.share,
+        "seed": record.seed,
+        "test_seconds": record.test_seconds,
+        "mutant_seconds": record.mutant_seconds,
+        **_row(record.total()),
+        "files": {path: _row(found) for path, found in record.files().items()},
+        "kinds": {k: {"tested": t, "missed": m} for k, (t, m) in record.kinds().items()},
+        "survivors": [
+            {**asdict(each), "reason": _reason(record, each)} for each in record.survivors()
         ],
     }
-    RESULTS.write_text(json.dumps(payload, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(text(payload))
 
 
 def text(payload: dict[str, Any]) -> str:
     """The page for what `mutation.json` holds."""
     targets = payload["targets"]
     lines = [
-        _HEAD.format(
-            goal=f"{100 * GOAL:.0f} %",
-            seconds=targets[0]["seconds"],
-            commit=payload["commit"],
-            written=payload["written"][:10],
-        ),
-        "| package | mutants | tested | noticed | score % | interval | accepted |",
-        "|---|---|---|---|---|---|---|",
-        *(_line(each["target"], each) for each in targets),
+        _HEAD.format(goal=f"{100 * GOAL:.0f} %"),
+        "| package | mutants | tested | noticed | score % | interval | accepted | commit |",
+        "|---|---|---|---|---|---|---|---|",
+        *(f"{_line(each['target'], each)} {each['commit']} |" for each in targets),
     ]
     for each in targets:
         lines += [
             "",
             f"## {each['target']}",
             "",
+            _LIMITS.format(**each),
+            "",
             "| file | mutants | tested | noticed | score % | interval | accepted |",
+            "|---|---|---|---|---|---|---|",
+            *(_line(path, row) for path, row in each["files"].items() if row["tested"]),
+            "",
+            "| change | tested | survived |",
+            "|---|---|---|",
+            *(f"| {kind} | {k['tested']} | {k['missed']} |" for kind, k in each["kinds"].items()),
+            "",
+            "| survivor | why |",
+            "|---|---|",
+            *(
+                f"| {_code(s['name'])} | {s['reason'] or _WHY[s['status']]} |"
+                for s in each["survivors"]
+            ),
         ]
-        lines += ["|---|---|---|---|---|---|---|"]
-        lines += [_line(path, row) for path, row in each["files"].items() if row["tested"]]
-        lines += ["", "| change | tested | survived |", "|---|---|---|"]
-        lines += [
-            f"| {kind} | {k['tested']} | {k['missed']} |" for kind, k in each["kinds"].items()
-        ]
-        lines += ["", "| survivor | why |", "|---|---|"]
-        lines += [f"| {_code(s['name'])} | {s['reason'] or '–'} |" for s in each["survivors"]]
     return "\n".join(lines) + "\n"
 
 

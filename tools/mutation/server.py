@@ -10,6 +10,7 @@ clock limits only those that wait forever.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -131,7 +132,7 @@ def _judge(
             print(json.dumps(line), file=out, flush=True)
 
         for mutant in plan["mutants"]:
-            names = _chosen(reach.get(mutant["function"], []), tests, plan["mutant_seconds"])
+            names = _chosen(mutant, reach, tests, plan["mutant_seconds"])
             marks = sorted(f"{name}@{tests[name]['digest']}" for name in names)
             if not names:
                 write(mutant, status="unreached", seen=[])
@@ -139,13 +140,19 @@ def _judge(
                 work[mutant["name"]] = (mutant, names, marks)
 
         def forked() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-            for name, (mutant, names, _) in work.items():
+            for name, (mutant, names, _) in sorted(work.items(), key=_shuffled):
+                if time.time() > plan["ends"]:
+                    return  # what was tested is a random part of the sample
                 seconds = _MARGIN * sum(tests[n]["cpu"] for n in names) + _SPARE
                 yield name, _mutated(mutant["key"], [items[n] for n in names], seconds)
 
         for ended in forks.run(forked()):
             mutant, _, marks = work[ended.name]
             write(mutant, **_verdict(ended, tests, marks))
+
+
+def _shuffled(work: tuple[str, Any]) -> bytes:
+    return hashlib.sha256(work[0].encode()).digest()
 
 
 def _reach(tests: dict[str, Any], seconds: float) -> dict[str, list[str]]:
@@ -158,8 +165,12 @@ def _reach(tests: dict[str, Any], seconds: float) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(names: list[str], tests: dict[str, Any], seconds: float) -> list[str]:
-    """As many of the tests as take `seconds` together, but one at least."""
+def _chosen(
+    mutant: dict[str, Any], reach: dict[str, list[str]], tests: dict[str, Any], seconds: float
+) -> list[str]:
+    """As many tests as take `seconds` together, but one at least: those of its own file first."""
+    own = f"/test_{Path(mutant['path']).stem}"
+    names = sorted(reach.get(mutant["function"], ()), key=lambda name: own not in name)
     spent = itertools.accumulate(tests[name]["cpu"] for name in names)
     return [name for name, total in zip(names, spent, strict=True) if total <= seconds] or names[:1]
 

@@ -48,7 +48,7 @@ def rollback(project: Project, text: str, reason: str, key: Path, index: str, st
         signer.refuse_unless_allowed()
     again = str(good) if later else numbers.replacing(bad, tagged)
     why = f"{reason.rstrip('.')}. Install {project.name}=={again}"
-    _withdraw(project, bad, why, again, index, steps)
+    withdraw(project, bad, why, again, index, steps)
     if not later:
         _release_again(project, good, again, why, signer, steps)
         publish(project, again, index, steps)
@@ -57,7 +57,7 @@ def rollback(project: Project, text: str, reason: str, key: Path, index: str, st
     steps.say(f"           if they pin =={bad}:  pip install '{project.name}=={again}'")
 
 
-def _withdraw(
+def withdraw(
     project: Project, bad: Version, why: str, again: str, index: str, steps: Steps
 ) -> None:
     """At once on an index in a folder; PyPI has no API for it, so it is said how."""

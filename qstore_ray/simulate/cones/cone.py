@@ -56,7 +56,7 @@ def _cone(
     """One cone: its strings are bits, and a qubit has the sets of those with an X and with a Z.
 
     A string anticommutes with those that differ from it on an odd number of qubits: the exclusive
-    or of a few sets, whatever their size.
+    or of a few sets, however large.
     """
     kept = qubits = 0
     with_x: dict[int, int] = {}

@@ -87,6 +87,12 @@ def plan_cones(
 
     Args:
         params_per_row: parameters differ from row to row.
+
+    Examples:
+        pairs = (Op("rzz", (q, q + 1), (param(0),)) for q in range(39))
+        chain = Template(40, tuple(pairs), n_params=1)
+        plan = plan_cones(chain, (Observable.parse("X20"),))
+        assert plan.width <= 3
     """
     cut = cut_circuit(template, observables)
     by_observable: list[list[Term]] = [[] for _ in observables]
