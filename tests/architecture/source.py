@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,11 @@ class Module:
         """Parsed when a test asks for it: every process of tests imports this file."""
         return ast.parse(self.text, filename=self.path)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree; a walk takes as long as a hundred looks at them."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def is_package(self) -> bool:
         return self.path.endswith("__init__.py")
@@ -46,9 +51,9 @@ MODULES = tuple(_read(file) for file in sorted(PACKAGE.rglob("*.py")))
 BY_PATH = {module.path: module for module in MODULES}
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Dotted names that the tree imports anywhere, also in functions, with their lines."""
-    for node in ast.walk(tree):
+def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    """Dotted names that the nodes of a tree import, also in functions, with their lines."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -221,6 +221,9 @@ def deliver(target: WebhookTarget, alert: Alert, stop: threading.Event | None = 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
     """The value of `Qstore-Signature` for a message; bytes of the environment that are no text are
     a secret as well.
+
+    Examples:
+        assert signature("secret", 1, b"{}").startswith("t=1,v1=")
     """
     key = secret.encode("utf-8", "surrogateescape")
     signed = hmac.new(key, f"{timestamp}.".encode() + body, hashlib.sha256)
