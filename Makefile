@@ -18,7 +18,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos docs docs-check audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check ratchet score api-check record-check record format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos docs docs-check audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -49,11 +49,27 @@ coverage: $(STAMP) ## run the tests and report which lines and branches they rea
 	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
 		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
 
-check: $(STAMP) ## lint, format, types, layers
+check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.gates
+
+ratchet: $(STAMP) ## write down that something which `make check` counts has become less
+	$(BIN)/python -m tools.gates ratchet
+
+score: $(STAMP) ## make one number of the state of the code, and write docs/quality.md
+	$(BIN)/python -m tools.gates score
+
+api-check: $(STAMP) ## look for breaks of the public API since the last release
+	$(BIN)/python -m tools.gates api
+
+record-check: $(STAMP) ## compare time and memory of the main job and of some tests with the record (3 minutes)
+	$(BIN)/python -m tools.gates record-check
+
+record: $(STAMP) ## make what they take now the record
+	$(BIN)/python -m tools.gates record
 
 format: $(STAMP) ## let ruff rewrite the files
 	$(BIN)/ruff check --fix .

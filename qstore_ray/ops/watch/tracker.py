@@ -107,6 +107,7 @@ class AlertsTracker:
             memory = None if pid is None else tree_memory([pid]).get(pid)
         try:
             for rule, event in followed.poll(at, memory_mib=memory):
+                # gate: QS206 because an alert has its date
                 record_event(log, notifiers, followed.name, rule, event, time.time())
         except QStoreError as exc:
             self._errors = [exc]

@@ -1,0 +1,1 @@
+"""Programs for work on this repository. None of them is part of the package."""
