@@ -57,6 +57,7 @@ def clone(tmp_path: Path) -> Clone:
         (MATHS.replace("low: float = 0.0", "low: float = 1.0"), "default"),
         ("x = 1\n", "removed"),
     ],
+    ids=["argument", "required", "default", "name"],
 )
 def test_a_planted_break_is_found(clone: Clone, maths: str, what: str) -> None:
     clone.write(maths=maths)

@@ -8,9 +8,12 @@ broken on purpose is listed in CHANGELOG.md under "Breaking", by its path.
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -63,19 +66,32 @@ def breaks_since(base: str, root: Path = ROOT, package: str = PACKAGE) -> list[B
     import griffe
 
     git(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
-    before = griffe.load_git(package, ref=base, repo=root, allow_inspection=False)
-    now = griffe.load(package, search_paths=[root], allow_inspection=False)
-    found = set()
-    for each in griffe.find_breaking_changes(before, now):
-        if _is_public(each.obj.path, _exported(before)):
-            found.add(_as_break(each, root))
+    with tempfile.TemporaryDirectory() as folder:
+        _unpack(base, root, package, folder)
+        before, now = (
+            # A relative path would be looked for in the present folder first.
+            griffe.load(package, search_paths=[at], allow_inspection=False, try_relative_path=False)
+            for at in (folder, str(root))
+        )
+        exported = _exported(before)
+        found = {
+            _as_break(each, root)
+            for each in griffe.find_breaking_changes(before, now)
+            if _is_public(each.obj.path, exported)
+        }
     return sorted(found)
+
+
+def _unpack(base: str, root: Path, package: str, folder: str) -> None:
+    """The package as it was, in a folder."""
+    packed = Path(folder) / "package.tar"
+    git(root, "archive", f"--output={packed}", base, "--", package)
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
 
 
 def _exported(module: Any) -> set[str]:
     """Dotted paths, at their homes, of what the package exported; empty: all of it counts."""
-    import ast
-
     table = module.members.get("_EXPORTS")
     if table is None or table.value is None:
         return set()
@@ -83,10 +99,9 @@ def _exported(module: Any) -> set[str]:
     return {f"{home}.{name}" for name, home in homes.items()}
 
 
-def _is_public(path: str, exported: Iterable[str]) -> bool:
+def _is_public(path: str, exported: set[str]) -> bool:
     if any(part.startswith("_") for part in path.split(".")):
         return False
-    exported = set(exported)
     parents = {path[: match.start()] for match in re.finditer(r"[.(]", path)} | {path}
     return not exported or bool(parents & exported)
 
