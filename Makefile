@@ -7,7 +7,9 @@ ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
+RELEASE := .venv/release/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
+IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder --basetemp $$(mktemp -d -t XXXXXX)/t
 CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
 	tests/unit/train/test_full_storage.py tests/ray/test_hung_ray.py
 USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
@@ -18,7 +20,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check ratchet score api-check record-check record format bench bench-cluster bench-engine bench-federated bench-hardware bench-peers advice-table chaos docs docs-check audit sbom lock clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -30,7 +32,7 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 run-ibm: $(STAMP) ## train on a stand-in of IBM's service, with two Ray workers (ARGS=)
 	$(BIN)/python -m tests.ibm.train_job jobs/digits_ibm.toml $(ARGS)
 
-test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
+test: $(STAMP) $(RELEASE) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
@@ -39,15 +41,30 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
+test-fast: $(STAMP) ## run what needs neither Ray nor another process, in a minute (ARGS=tests/unit)
+	$(BIN)/python -m pytest -q --fast $(IN_TWO) $(ARGS)
+
+tiers: $(STAMP) ## measure which tests are fast, and write tests/tiers.json (ARGS=tests/unit/track)
+	$(BIN)/python -m pytest -q --record-tiers $(IN_TWO) -m "not slow and not ray" $(ARGS)
+
+test-all: $(STAMP) $(RELEASE) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
 	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
 
-coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
-	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
-		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
+# Children of tests and workers of Ray write files of their own, which the program combines.
+coverage: $(STAMP) $(RELEASE) ## run the tests; which lines and branches they reach, by package (25 minutes)
+	$(BIN)/python -m coverage erase
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest $(IN_PARALLEL) \
+		--basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" --cov --cov-report= $(ARGS)
+	$(BIN)/python benchmarks/covered.py
+
+mutation: .venv/.mutation ## change the package in one place at a time, and see whether a test fails (hours; ARGS="learn/schedules --share 0.2")
+	nice -n 19 $(BIN)/python -m tools.mutation $(ARGS)
+
+first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
+	@$(BIN)/python -m tools.first_change
 
 check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates)
 	$(BIN)/ruff check .
@@ -103,12 +120,38 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
 	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
+	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
+
+findings: ## run what was found about other packages (ARGS=NAME for one; 40 minutes, installs packages)
+	findings/run $(ARGS)
 
 audit: .venv/audit/.stamp ## look for known vulnerabilities of the locked packages (needs PyPI's advisories)
 	.venv/audit/bin/python security/audit.py
 
 sbom: $(STAMP) .venv/audit/.stamp ## write dist/sbom.json, the locked packages as CycloneDX
 	.venv/audit/bin/python security/sbom.py
+
+workflows-check: $(RELEASE) ## check .github/ with a fork of actionlint that is on PyPI
+	.venv/release/bin/jactionlint --shellcheck $(CURDIR)/.venv/release/bin/shellcheck
+	.venv/release/bin/shellcheck .ci/run tools/release/image_check
+
+sdist: $(RELEASE) ## build the tag of VERSION= twice, in two folders, and leave its sdist in dist/
+	.venv/release/bin/python -m tools.release sdist "$(VERSION)"
+
+wheels: $(RELEASE) ## build the wheels of this platform from that sdist (VERSION=; Linux: needs Docker)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .venv/release/bin/cibuildwheel --output-dir wheelhouse "dist/qstore_ray-$(VERSION).tar.gz"
+
+release: docs $(RELEASE) ## build, try, sign and tag a release (VERSION=1.2.3 KEY=~/.ssh/id_ed25519)
+	.venv/release/bin/python -m tools.release cut "$(VERSION)" --key "$(KEY)"
+
+publish: $(RELEASE) ## publish what `make release` built (VERSION= INDEX=/srv/index or https://…/legacy/)
+	.venv/release/bin/python -m tools.release publish "$(VERSION)" --index "$(INDEX)"
+
+rollback: $(RELEASE) ## withdraw a bad version, release the good one again (VERSION= REASON= INDEX= KEY=)
+	.venv/release/bin/python -m tools.release rollback "$(VERSION)" --key "$(KEY)" --index "$(INDEX)" --reason "$(REASON)"
+
+image-check: ## build the image on Debian's own Python and train in it (buildah, root; 15 minutes)
+	tools/release/image_check
 
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	$(COMPILE) --extra cpu --extra dev $(USUAL) -o requirements.lock $(ARGS) pyproject.toml
@@ -117,11 +160,14 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo 'setuptools>=77' | $(COMPILE) -o requirements-build.lock $(ARGS) -
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
-	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
+	printf 'furo>=2024.8\nmyst-nb>=1.3\nsphinx>=8\nsphinx-copybutton>=0.5\nsphinx-mathjax-offline>=0.0.2\nsphinx-notfound-page>=1.1\n' | $(COMPILE) -c requirements.lock -o requirements-docs.lock $(ARGS) -
+	echo 'mutmut>=3.8.1,<3.9' | $(COMPILE) -c requirements.lock -o requirements-mutation.lock $(ARGS) -
 	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
+	printf 'auditwheel>=6.4\ncibuildwheel>=3\ncyclonedx-bom>=7\njactionlint>=2.3\npackaging>=24\npatchelf>=0.17\nsetuptools>=77\nshellcheck-py>=0.10\ntwine>=6\n' \
+		| $(COMPILE) -c requirements-build.lock -c requirements-audit.lock -o requirements-release.lock $(ARGS) -
 
 clean: ## remove caches and build products; .venv and runs/ stay
-	rm -rf build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist wheelhouse docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache
 	find qstore_ray tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
@@ -129,6 +175,8 @@ clean: ## remove caches and build products; .venv and runs/ stay
 $(BIN)/uv: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python has no venv module here: sudo apt install python3-venv (Debian, Ubuntu)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@
@@ -137,10 +185,20 @@ $(BIN)/uv: requirements-uv.lock
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-docs.lock
 	touch $@
 
+.venv/.mutation: $(STAMP) requirements-mutation.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-mutation.lock
+	touch $@
+
 # Their own environment: none of it is part of the product.
 .venv/audit/.stamp: $(BIN)/uv requirements-audit.lock
 	test -x .venv/audit/bin/python || $(PYTHON) -m venv .venv/audit
 	$(BIN)/uv pip install --quiet --python .venv/audit/bin/python --require-hashes -r requirements-audit.lock
+	touch $@
+
+# The same for releases; it has uv, too, which fills the bare environments.
+$(RELEASE): $(BIN)/uv requirements-release.lock
+	test -x .venv/release/bin/python || $(PYTHON) -m venv .venv/release
+	$(BIN)/uv pip install --quiet --python .venv/release/bin/python --require-hashes -r requirements-uv.lock -r requirements-release.lock
 	touch $@
 
 # The exact engine is C. A machine without a compiler gets one from PyPI.

@@ -1,8 +1,10 @@
 """Sphinx: the documentation site, built by `make docs` into docs/_build/html."""
 
 import logging
+import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
@@ -20,16 +22,30 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # MathJax beside the pages: the site loads nothing from elsewhere
+    "sphinx_copybutton",
+    "notfound.extension",
 ]
 exclude_patterns = ["_build", "conf.py"]
 html_theme = "furo"
 html_title = f"qstore_ray {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_baseurl = os.environ.get("DOCS_URL", "")  # where the site is served, for canonical links
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+notfound_context = {
+    "title": "Page not found",
+    "body": "<h1>Page not found</h1><p>There is no page at this address: it was moved, or the link "
+    "is wrong. Search for it in the column on the left, or begin at the first page.</p>",
+}
+copybutton_prompt_text = "$ "  # of a console block, the commands alone
+copybutton_exclude = ".linenos, .gp, .go"
 
 # Tutorials are Markdown files with code cells. Each runs again when it has changed; `make clean`
 # forgets their outputs.
 nb_execution_mode = "cache"
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 logging.getLogger("traitlets").setLevel(logging.WARNING)  # a line for each notebook
@@ -49,6 +65,7 @@ default_role = "code"  # docstrings have `names` in single backticks
 
 def setup(app):
     """Read our docstrings, and links to files beside docs/, as they are meant."""
+    from commands import described
     from docstrings import fields_only, foreign, readable
     from links import rewrite
 
@@ -56,3 +73,4 @@ def setup(app):
     app.connect("autodoc-process-signature", fields_only)
     app.connect("autodoc-skip-member", foreign)
     app.connect("source-read", rewrite)
+    app.connect("source-read", described)

@@ -93,8 +93,14 @@ def job_model(config: JobConfig, dataset: Dataset) -> QuantumModel:
     )
 
 
-def estimate_job(config: JobConfig) -> Estimate:
+def estimate_job(
+    config: JobConfig, dataset: Dataset | None = None, *, sample: bool = False
+) -> Estimate:
     """What training this job takes on this machine; the data are loaded, no model is kept.
+
+    Args:
+        dataset: the job's data, if they are loaded.
+        sample: time steps of one and two rows where steps are timed; see `measured_work`.
 
     Raises:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`: what training would refuse.
@@ -103,7 +109,7 @@ def estimate_job(config: JobConfig) -> Estimate:
     from qstore_ray.train.checks import checked
 
     trainer = config.trainer
-    dataset = DatasetLoader.load(config.dataset)
+    dataset = DatasetLoader.load(config.dataset) if dataset is None else dataset
     job = checked(config.model, trainer, dataset)
     circuit = _compiled(config, job)
     hardware = hardware_forecast(trainer, job, dataset, confusion=config.track.figures)
@@ -112,7 +118,7 @@ def estimate_job(config: JobConfig) -> Estimate:
     if circuit is not None and _is_exact(config):
         found = _predicted(config, job, circuit)
     else:
-        found = measured_work(trainer, job)
+        found = measured_work(trainer, job, sample=sample)
     scoring = scoring_work(trainer, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.max_workers)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 _FILE_ADDRESS: Final = re.compile(r"file:(?:/(?!/)|//(?:localhost)?/+)", re.IGNORECASE)
@@ -47,6 +48,20 @@ def is_there(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is at the path; see `is_there`."""
     return os.path.isdir(path)  # noqa: PTH112 - see above
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text that anybody may have written.
+
+    `json.loads` raises RecursionError for one that is nested deeper than Python can go.
+
+    Raises:
+        ValueError: no JSON, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
 
 
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:

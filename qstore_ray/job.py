@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import model_validator
 
 from qstore_ray.errors import ConfigError, ResourceError, UsageError
 from qstore_ray.track.base import Display
@@ -44,6 +46,20 @@ class JobConfig(TrainingJob):
     """
 
     tune: TuneConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_one_owner(cls, values: Any) -> Any:
+        """Name the command of a job whose rows have several owners."""
+        for name in ("federation", "partition") if isinstance(values, dict) else ():
+            if name in values:
+                raise ConfigError(
+                    "this is the job of a federation, which divides its rows among clients",
+                    field=name,
+                    fix="Load it as a FederatedJob, or leave out the tables federation and "
+                    "partition to train one model on all rows.",
+                )
+        return values
 
 
 @dataclass(frozen=True)

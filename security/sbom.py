@@ -1,10 +1,12 @@
 """`make sbom`: the bill of materials of the locked packages as CycloneDX JSON, in dist/sbom.json.
 
-The lock knows the hashes, the environment knows the licences; this has both.
+The lock knows the hashes, the environment knows the licences; this has both. A release has the bill
+of what its users install: `--lock requirements-cpu.lock`, and an environment with nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -43,15 +45,29 @@ def _bill(*words: str | Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def main() -> int:
+def _version() -> str:
+    """The version of this checkout; pyproject.toml only says where it is."""
+    text = (ROOT / "qstore_ray" / "__init__.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def main(words: list[str] | None = None) -> int:
     """Write the file; the exit code."""
-    lock = _bill("requirements", "--pyproject", "pyproject.toml", "requirements.lock")
-    installed = _bill("environment", str(ROOT / ".venv" / "bin" / "python"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lock", default="requirements.lock")
+    parser.add_argument("--python", default=str(ROOT / ".venv" / "bin" / "python"))
+    parser.add_argument("--output", type=Path, default=TARGET)
+    asked = parser.parse_args(words)
+    lock = _bill("requirements", "--pyproject", "pyproject.toml", asked.lock)
+    installed = _bill("environment", asked.python)
     bill = merged(lock, installed)
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
+    bill["metadata"]["component"]["version"] = _version()
+    asked.output.parent.mkdir(exist_ok=True)
+    asked.output.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
     count, known = len(bill["components"]), sum("licenses" in each for each in bill["components"])
-    print(f"{TARGET.relative_to(ROOT)}: {count} components, {known} with a licence")
+    print(f"{asked.output.name}: {count} components, {known} with a licence")
     return 0
 
 

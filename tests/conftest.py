@@ -51,6 +51,9 @@ for name in ABSENT:
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+# Which tests are fast, and the guard that keeps them so.
+pytest_plugins = ("tests.tiers",)
+
 # The same examples on every run, and no deadline: a busy machine is not a wrong answer.
 settings.register_profile(
     "repeatable",

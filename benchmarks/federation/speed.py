@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,32 +82,46 @@ SUMS: dict[str, dict[str, Any]] = {
 }
 
 
+MODELS: dict[str, tuple[dict[str, Any], int]] = {
+    "a classical layer": ({"pre_layers": [300, 16]}, 1),
+    "the circuit": ({"layers": 245}, 2),
+}
+"""Where about 10,000 parameters are, and local epochs: one, or as many as the job of digits has."""
+
+
 def secure() -> list[dict[str, Any]]:
     """A round with a secure sum beside one without, of about 10,000 parameters."""
     dataset = data.load("digits", 0, None)
     clients = data.clients(dataset, CLIENTS, 100.0, 0)
-    config = data.model("digits").to_dict() | {"pre_layers": [300, 16]}
-    wide = ModelConfig.from_dict(config)
-    plain, built = round_work(wide, clients)
     found = []
+    for place, (options, epochs) in MODELS.items():
+        model = ModelConfig.from_dict(data.model("digits").to_dict() | options)
+        found += [
+            {"case": "secure", "clients": CLIENTS, "goal": 1.1, "parameters_of": place,
+             "local_epochs": epochs, **row}
+            for row in _secure_sums(model, clients, epochs)
+        ]  # fmt: skip
+    return found
+
+
+def _secure_sums(
+    model: ModelConfig, clients: dict[str, ClientRows], epochs: int
+) -> Iterator[dict[str, Any]]:
+    """One row for each kind of sum."""
+    plain, built = round_work(model, clients, local_epochs=epochs)
     for name, options in SUMS.items():
-        hidden, _ = round_work(wide, clients, secure_sum=True, **options)
+        hidden, _ = round_work(model, clients, local_epochs=epochs, secure_sum=True, **options)
         asked = FederationConfig(secure_sum=True, strategy="scaffold", **options)
         graph = asked.sum_rule(CLIENTS)(CLIENTS)
         about = {
-            "case": "secure",
-            "clients": CLIENTS,
-            "parameters": built.n_parameters,
-            "goal": 1.1,
-            "sum": name,
-            "neighbours": graph.degree,
+            "parameters": built.n_parameters, "sum": name, "neighbours": graph.degree,
             "opens": graph.threshold,
-        }
+        }  # fmt: skip
         sides = [_sides(asked, built.n_parameters + 1) for _ in range(PAIRS)]
         each = {name: statistics.median(side[name] for side in sides) for name in sides[0]}
-        found.append({**about, **interleaved(PAIRS, plain=plain, secure=hidden), **each})
-        print(found[-1], flush=True)
-    return found
+        row = {**about, **interleaved(PAIRS, plain=plain, secure=hidden), **each}
+        print(row, flush=True)
+        yield row
 
 
 def _sides(config: FederationConfig, length: int) -> dict[str, float]:

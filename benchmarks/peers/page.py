@@ -132,11 +132,18 @@ def _first_steps(found: list[Row]) -> Iterator[str]:
     yield ""
 
 
+_QUIET = 3.0
+"""Load average of a machine on which little else ran."""
+
+
 def _machine(payload: dict[str, Any]) -> Iterator[str]:
     machine, summary = payload["machine"], payload["summary"]
     yield f"Machine: {machine['processor']}, {machine['cpus']} cores, {machine['system']},"
     yield f"Python {machine['python']}. Written {payload['written']} at commit {payload['commit']},"
     yield f"seed {payload['seed']}, engine {summary['engine']}, {summary['minutes']:.0f} minutes.\n"
+    if (load := machine["load_average"]) > _QUIET:
+        yield f"The load was {load:.0f}: other programs ran on the other core at idle priority."
+        yield "Turns of ours and the peer's alternate, so ratios suffer less than times.\n"
     seen: dict[str, str] = {}
     for packages in summary["environments"].values():
         seen |= {name: packages[name] for name in PACKAGES if name in packages}

@@ -66,9 +66,13 @@ def fields_only(
 ) -> tuple[str, None] | None:
     """Of a configuration, its fields with their defaults: pydantic's signature repeats each check.
 
-    A listener of `autodoc-process-signature`.
+    Of a dataclass whose default is made by a function, the signature in a form that Sphinx can
+    read; otherwise it prints the types as they are marked for it. A listener of
+    `autodoc-process-signature`.
     """
     fields = getattr(obj, "model_fields", None)
+    if what == "class" and fields is None and signature is not None and "<factory>" in signature:
+        return signature.replace("<factory>", "..."), None
     if what != "class" or fields is None or signature is None:
         return None
     named = [

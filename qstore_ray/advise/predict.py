@@ -22,8 +22,8 @@ import numpy as np
 
 from qstore_ray.advise.configuration import Configuration, configuration_of, skill_of
 from qstore_ray.advise.evidence import Evidence, error_interval, evidence
-from qstore_ray.advise.meta_features import MetaFeatures, meta_features, unskilled
-from qstore_ray.advise.rows import training_rows
+from qstore_ray.advise.meta_features import MetaFeatures, unskilled
+from qstore_ray.advise.rows import described_rows
 from qstore_ray.advise.seconds_model import SecondsModel
 from qstore_ray.errors import DataError
 from qstore_ray.estimate import Estimate, estimate_job
@@ -117,14 +117,14 @@ def described_data(config: JobConfig) -> DescribedData:
     if dataset.config.task != "classification":
         return DescribedData(dataset, None, f"the table has no {dataset.config.task}")
     try:
-        return DescribedData(dataset, meta_features(*training_rows(dataset)))
+        return DescribedData(dataset, described_rows(dataset))
     except DataError as exc:  # they can be trained on, but not be compared with the table
         return DescribedData(dataset, None, exc.message)
 
 
-def predict_for(config: JobConfig, data: DescribedData) -> JobPrediction:
-    """`predict_job`, for a job whose data are described already."""
-    found = estimate_job(config)
+def predict_for(config: JobConfig, data: DescribedData, *, sample: bool = False) -> JobPrediction:
+    """`predict_job`, for a job whose data are described already; `sample` is `estimate_job`'s."""
+    found = estimate_job(config, data.dataset, sample=sample)
     seconds, band = _seconds(config, found)
     accuracy, outside = predicted_score(config, data, found)
     hardware = found.hardware

@@ -22,8 +22,8 @@ import numpy as np
 
 from qstore_ray.advise.candidates import Candidate
 from qstore_ray.advise.evidence import Evidence, Neighbour, evidence
-from qstore_ray.advise.meta_features import MetaFeatures, meta_features, unskilled
-from qstore_ray.advise.rows import as_dataset, training_rows
+from qstore_ray.advise.meta_features import MetaFeatures, unskilled
+from qstore_ray.advise.rows import as_dataset, described_rows
 from qstore_ray.advise.seconds_model import training_seconds
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, UsageError
@@ -113,8 +113,8 @@ def recommend(
         raise ConfigError(
             "seconds above 0 are needed", field="budget", value=budget, fix="Take 60.0, or None."
         )
-    x, y = training_rows(as_dataset(dataset))
-    return recommend_for(meta_features(x, y), evidence(), budget=budget, count=int(count))
+    meta = described_rows(as_dataset(dataset))
+    return recommend_for(meta, evidence(), budget=budget, count=int(count))
 
 
 def recommend_for(
@@ -129,10 +129,11 @@ def recommend_for(
     skills = known.model.predict(vector)
     quantum = len(known.table.candidates)
     basis, order = choose(vector, skills[:quantum], known)
+    timed = order[:count] if budget is None else order
     seconds = training_seconds(
-        known.table, [known.table.candidates[c] for c in order], meta.rows, meta.columns, classes
+        known.table, [known.table.candidates[c] for c in timed], meta.rows, meta.columns, classes
     )
-    chosen = _within(order, seconds, budget, count)
+    chosen = _within(timed, seconds, budget, count)
     nearest = known.nearest(vector)
     outside = basis == "outside"
     ranked = tuple(

@@ -1,7 +1,8 @@
 """Cheaper and better variants of a job: what each takes, and which are worth a look.
 
 Variants change one or two of the layers, the observables, the encoding and the shots; all else is
-the job's own. Each is predicted as `predict.py` predicts the job. A variant is on the frontier if
+the job's own. Each is predicted as `predict.py` predicts the job; where steps are timed, two small
+ones are, as a variant with shots may take minutes for a whole step. A variant is on the frontier if
 no other one has a predicted accuracy as high at no more two-qubit gates, depth, shots and seconds.
 Outside of the table no accuracy is predicted, and no variant is on the frontier.
 """
@@ -150,7 +151,7 @@ def _variant(
         changes,
         pairs,
         circuit_depth(template),
-        predict_for(config, data),
+        predict_for(config, data, sample=True),
         fault_tolerant=price(template),
     )
 

@@ -24,6 +24,10 @@ class DrawKey(NamedTuple):
             and the difference of their values is a derivative. Each copy draws its own shots.
         part, parts: which of the workers' parts of the batch this evaluation is, and how many
             there are: a gateway to hardware puts them into one job. They name no draws.
+
+    Examples:
+        key = DrawKey((1, 2)).and_also(7)  # run 1, epoch 2, and a purpose
+        assert key.words == (1, 2, 7)
     """
 
     words: tuple[int, ...]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable
 
 _PREFIX: Final = "hardware_"
+_MOST: Final = 2.0**53
+"""More than that of anything is no record of what was used."""
 
 PAID: Final = {
     "jobs": "jobs",
@@ -104,7 +106,11 @@ class PaidUsage:
         if not numbers.get("jobs"):
             return None
         known = {f.name: numbers.get(f.name) for f in fields(cls)}
-        found = {name: value for name, value in known.items() if isinstance(value, int | float)}
+        found = {
+            name: value
+            for name, value in known.items()
+            if isinstance(value, int | float) and abs(value) < _MOST  # nor NaN
+        }
         jobs, executions = (int(found.get(name, 0)) for name in ("jobs", "executions"))
         seconds, pending = (float(found.get(f"{of}seconds", 0.0)) for of in ("", "pending_"))
         return cls(jobs, executions, seconds, pending, found.get("money"))

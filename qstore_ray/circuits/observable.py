@@ -94,7 +94,12 @@ class Observable(NamedTuple):
 
 
 def z_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
-    """⟨Z_i⟩ for every one of n qubits, or of those named: n observables."""
+    """⟨Z_i⟩ for every one of n qubits, or of those named: n observables.
+
+    Examples:
+        assert z_observables(2) == (Observable.parse("Z0"), Observable.parse("Z1"))
+        assert z_observables([5]) == (Observable.parse("Z5"),)
+    """
     return tuple(Observable((PauliTerm(0, 1 << q),)) for q in _numbers(qubits))
 
 

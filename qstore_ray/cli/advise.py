@@ -152,10 +152,11 @@ def resources(
 
     given = {"seconds": seconds, "two_qubit_gates": gates, "depth": depth, "shots": shots}
     limits = {name: float(most) for name, most in given.items() if most is not None}
+    config = read_job(job, changes or [])
+    if config.trainer.backend == "aer" or config.trainer.backend_options.get("shots"):
+        note("Two small steps of each variant are timed, which may take a while with many shots.")
     with contextlib.redirect_stdout(sys.stderr):
-        found = frontier(
-            read_job(job, changes or []), limits, error_budget=error_budget, qubit=qubit
-        )
+        found = frontier(config, limits, error_budget=error_budget, qubit=qubit)
     if as_json:
         say_json({"variants": [variant_dict(each) for each in found]})
     else:

@@ -28,6 +28,7 @@ from qstore_ray.cli import (
     dashboard,
     federate,
     health,
+    migrate,
     output,
     privacy,
     serve,
@@ -80,6 +81,7 @@ app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.command("health", epilog=health.EXAMPLES)(health.health)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
+app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
 app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")

@@ -22,7 +22,7 @@ from typing import Literal
 
 import qstore_ray
 from qstore_ray.errors import BackendError
-from qstore_ray.files import expanded, unwritable_fix, write_durably
+from qstore_ray.files import expanded, parsed_json, unwritable_fix, write_durably
 
 RECORD, TOKEN, LOG = "cluster.json", "token", "log.txt"
 
@@ -159,7 +159,7 @@ def read_token(folder: Path) -> str:
 def read_record(folder: Path) -> ClusterRecord | None:
     """The record; None if there is none, or none that can be read."""
     try:
-        return ClusterRecord(**json.loads((folder / RECORD).read_bytes()))
+        return ClusterRecord(**parsed_json((folder / RECORD).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 

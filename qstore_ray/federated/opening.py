@@ -83,6 +83,25 @@ def given_clients(clients: Any, field: str = "clients") -> dict[str, GivenClient
     return found
 
 
+def check_batch(trainer: TrainerConfig, clients: Mapping[str, GivenClient]) -> None:
+    """Refuse a `batch_size` that was asked for and that the rows of all clients do not fill.
+
+    Where some rows are elsewhere, their number is not known here, and nothing is refused.
+
+    Raises:
+        ConfigError: it is larger than all rows together.
+    """
+    rows = [len(each.x) for each in clients.values() if isinstance(each, ClientRows)]
+    known = len(rows) == len(clients) and "batch_size" in trainer.model_fields_set
+    if known and trainer.batch_size > sum(rows) > 0:
+        raise ConfigError(
+            f"all clients together have {sum(rows)} rows",
+            field="trainer.batch_size",
+            value=trainer.batch_size,
+            fix=f"Take at most {max(rows)}, which is one step over all rows of any client.",
+        )
+
+
 def check_tested(rows: ClientRows, clients: Mapping[str, ClientFacts]) -> None:
     """Refuse rows that the server's model cannot be scored on.
 

@@ -33,6 +33,7 @@ from qstore_ray.federated.opening import (
     GivenClient,
     OpenedFederation,
     Opening,
+    check_batch,
     check_resumed,
     check_tested,
     common_source,
@@ -149,6 +150,7 @@ class FederatedTrainer:
         given = given_clients(clients)
         tested = None if test is None else rows_of(test).checked("test")
         check_settings(self.trainer, self.federation)
+        check_batch(self.trainer, given)
         check_run(self.storage, self.name, existing=existing, epochs=self.federation.rounds)
         shown = self.display if isinstance(self.display, ShowsAnswers) else None
         watch = RoundWatch(display=shown)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from qstore_ray.errors import RunError
-from qstore_ray.files import unwritable_fix
+from qstore_ray.files import parsed_json, unwritable_fix
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.types import Table
 
@@ -43,6 +43,8 @@ class Alert:
         value: what was measured when it opened. threshold: what it was compared with.
         message: what is wrong, as one sentence.
         fix: what to do.
+        attempt: which attempt of the run it is about: the run's id and a number that rises; empty
+            if that is not known.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Alert:
     threshold: float = 0.0
     message: str = ""
     fix: str = ""
+    attempt: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -164,7 +167,7 @@ class AlertLog:
         key = (str(entry["run"]), str(entry["rule"]))
         at = self._open.pop(key, None)
         if at is not None:
-            self._alerts[at] = replace(self._alerts[at], closed=entry["at"])
+            self._alerts[at] = replace(self._alerts[at], closed=_number(entry["at"]))
         if entry["event"] == "open":
             self._open[key] = len(self._alerts)
             self._alerts.append(_alert_of(entry))
@@ -205,15 +208,27 @@ def _locked(path: Path) -> Iterator[int]:
 def _decoded(line: bytes) -> Table | None:
     """An entry of the log; None for a line that is none."""
     try:
-        entry = json.loads(line)
+        entry = parsed_json(line)
     except ValueError:
         return None
-    if not isinstance(entry, dict) or entry.get("event") not in {"open", "close"}:
+    if not isinstance(entry, dict) or entry.get("event") not in ("open", "close"):
         return None
-    named = isinstance(entry.get("run"), str) and isinstance(entry.get("rule"), str)
+    named = _is_name(entry.get("run")) and isinstance(entry.get("rule"), str)
     at = entry.get("at")
-    timed = isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at)
+    timed = isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(_number(at))
     return entry if named and timed else None
+
+
+def _is_name(run: Any) -> bool:
+    """Whether it can be a path below the folder of the runs."""
+    if not isinstance(run, str) or not run or "\0" in run:
+        return False
+    try:
+        os.fsencode(run)
+    except UnicodeEncodeError:  # half of a character
+        return False
+    path = Path(run)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _alert_of(entry: Table) -> Alert:
@@ -222,18 +237,19 @@ def _alert_of(entry: Table) -> Alert:
         run=entry["run"],
         rule=entry["rule"],
         severity=next((each for each in known if each == entry.get("severity")), "warning"),
-        opened=entry["at"],
+        opened=_number(entry["at"]),
         value=_number(entry.get("value")),
         threshold=_number(entry.get("threshold")),
         message=str(entry.get("message", "")),
         fix=str(entry.get("fix", "")),
+        attempt=str(entry.get("attempt", "")),
     )
 
 
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

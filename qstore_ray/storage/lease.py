@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qstore_ray.errors import RunExistsError, StorageError
+from qstore_ray.files import parsed_json
 from qstore_ray.storage.address import stage_root
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _age(objects: Objects) -> float:
 
 def _parsed(found: StoredObject) -> dict[str, Any]:
     try:
-        said = json.loads(found.data)
+        said = parsed_json(found.data)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

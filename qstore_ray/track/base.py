@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
-from qstore_ray.files import unwritable_fix, write_durably
+from qstore_ray.files import parsed_json, unwritable_fix, write_durably
 from qstore_ray.registry import Registry
 from qstore_ray.track.logs.text import redact
 from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
@@ -121,12 +121,12 @@ class RunInfo:
         """
         path = run_dir / RUN_INFO_FILE
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parsed_json(path.read_text(encoding="utf-8"))
             about = values["run"]
             parent = about.pop("parent", None)
             run = cls(run_dir=run_dir, parent=parent and (run_dir / parent).resolve(), **about)
             outcome = Outcome(**values["outcome"]) if values["outcome"] else None
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
             raise RunError(
                 "this folder holds no readable description of a run",
                 field="run_dir",

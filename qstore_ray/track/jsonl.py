@@ -19,8 +19,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from qstore_ray.errors import RunError
-from qstore_ray.files import unwritable_fix, write_durably
+from qstore_ray.files import parsed_json, unwritable_fix, write_durably
 from qstore_ray.track.base import Record
+
+_PLACE = ("event", "epoch", "step", "message")
+_MOST_EPOCHS = 2**53
+"""Whole numbers from here on are no longer exact in a float."""
 
 
 class MetricsFile:
@@ -175,15 +179,25 @@ def decode(line: bytes, path: Path, number: int) -> Record:
     """One finished line of a metrics file as a record.
 
     Raises:
-        RunError: it is no JSON object.
+        RunError: it is no JSON object, or its place in the run is no plain value.
     """
     try:
-        record = json.loads(line)
+        record = parsed_json(line)
     except ValueError as exc:
         raise _damaged_error(path, number) from exc
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not _has_a_place(record):
         raise _damaged_error(path, number)
     return record
+
+
+def _has_a_place(record: Record) -> bool:
+    """Whether it says in plain values where in the run it belongs; an epoch has a number."""
+    if any(isinstance(record.get(name), dict | list) for name in _PLACE):
+        return False
+    epoch = record.get("epoch")
+    if record.get("event") != "epoch":
+        return True
+    return isinstance(epoch, int | float) and 0 <= epoch < _MOST_EPOCHS  # nor NaN
 
 
 def _reached(record: Record, step: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _STEPS = 6
 _SECONDS = 3.0
 """How many steps are taken at most, and for how long: the first one also compiles."""
+_SAMPLE = 2
 
 
 class Work(NamedTuple):
@@ -43,8 +45,14 @@ class FirstSteps(NamedTuple):
     memory_bytes: int | None = None
 
 
-def measured_work(trainer: TrainerConfig, job: Checked) -> FirstSteps:
-    """By the first steps of the training itself, in this process."""
+def measured_work(trainer: TrainerConfig, job: Checked, *, sample: bool = False) -> FirstSteps:
+    """By the first steps of the training itself, in this process.
+
+    Args:
+        sample: take a step of one row and a step of two rows instead, and compute the step of a
+            batch from them: a constant, and as much for each row. Costs a fraction, which matters
+            if a row takes many circuits with shots; its seconds are less exact.
+    """
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.learn.schedules import Horizon
     from qstore_ray.simulate.engines.engines import describe
@@ -65,30 +73,46 @@ def measured_work(trainer: TrainerConfig, job: Checked) -> FirstSteps:
     )
     clock = _clock(trainer)
     seconds: list[float] = []
-    samples = 0
+    used: list[Work] = []
+    sizes: list[int] = []
     began = time.perf_counter()
-    while len(seconds) < _STEPS and (not seconds or time.perf_counter() - began < _SECONDS):
-        index = batches[len(seconds) % len(batches)]
-        before = clock()
+    most, limit = (_SAMPLE, math.inf) if sample else (_STEPS, _SECONDS)
+    while len(seconds) < most and (not seconds or time.perf_counter() - began < limit):
+        index = batches[0][: len(sizes) + 1] if sample else batches[len(seconds) % len(batches)]
+        before, earlier = clock(), objective.usage
         state, batch = stepper.step(state, RowSelection(rows.x, rows.y, index, rows.row))
         seconds.append(clock() - before)
-        samples += batch.n_rows
-    steps = len(seconds)
+        used.append(Work(seconds[-1], *(objective.usage - earlier)))
+        sizes.append(batch.n_rows)
+    steps, size = len(seconds), len(batches[0])
     circuits, shots = objective.usage / steps
     step = Work(statistics.median(seconds[1:] or seconds), circuits, shots)
-    part = RowSelection(rows.x_val, rows.y_val).first(trainer.batch_size)
+    if sample:
+        step, sizes = _of_all_rows(used, size), [size]
+    tested = _SAMPLE if sample else trainer.batch_size
+    part = RowSelection(rows.x_val, rows.y_val).first(tested)
     validation = Work(0.0, 0.0, 0.0)
     if part.count:
         objective.for_testing(trainer.seed, state.step)
-        used, before = objective.usage, clock()
+        earlier, before = objective.usage, clock()
         objective.scores(state.theta, part)
         took = clock() - before
         share = len(rows.x_val) / part.count
-        circuits, shots = (objective.usage - used) * share
+        circuits, shots = (objective.usage - earlier) * share
         validation = Work(took * share, circuits, shots)
-    per_epoch = len(rows.x) / (samples / steps)
+    per_epoch = len(rows.x) / statistics.fmean(sizes)
     engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
     return FirstSteps(step, validation, per_epoch, engine, measured_steps=steps)
+
+
+def _of_all_rows(used: list[Work], rows: int) -> Work:
+    """What a step of so many rows takes, from what steps of one and of two rows took."""
+    one, last = used[0], used[-1]
+    more = rows - 1
+    circuits = one.circuits + more * (last.circuits - one.circuits)
+    shots = one.shots + more * (last.shots - one.shots)
+    share = circuits / last.circuits if last.circuits else rows / len(used)
+    return Work(last.seconds * share, circuits, shots)
 
 
 def scoring_work(trainer: TrainerConfig, job: Checked, dataset: Dataset) -> Work:

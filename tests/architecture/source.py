@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tools.gates.source import ROOT, Function, Module, read_modules
 
-__all__ = ["BY_PATH", "MODULES", "ROOT", "Function", "Module", "imported"]
+__all__ = ["BY_PATH", "MODULES", "PACKAGE", "ROOT", "Function", "Module", "imported"]
 
 PACKAGE = ROOT / "qstore_ray"
 MODULES = read_modules(PACKAGE, ROOT)
 BY_PATH = {module.path: module for module in MODULES}
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Dotted names that the tree imports anywhere, also in functions, with their lines."""
-    for node in ast.walk(tree):
+def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    """Dotted names that the nodes of a tree import, also in functions, with their lines."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

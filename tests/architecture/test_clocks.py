@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -23,14 +25,15 @@ def _bounded(tree: ast.AST) -> Iterator[int]:
     for scope in ast.walk(tree):
         if not isinstance(scope, ast.FunctionDef):
             continue
+        nodes = tuple(ast.walk(scope))
         measured = {
             target.id
-            for node in ast.walk(scope)
+            for node in nodes
             if isinstance(node, ast.Assign) and _is_duration(node.value, set())
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for node in ast.walk(scope):
+        for node in nodes:
             if isinstance(node, ast.Assert):
                 yield from (found.lineno for found in _bounds(node.test, measured))
 
@@ -76,13 +79,14 @@ def _replaced(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("rule", [_bounded, _replaced])
 def test_no_test_depends_on_the_speed_of_the_machine(rule) -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in TESTS
-        for line in rule(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in TESTS for line in rule(_parsed(path))]
     assert found == []
 
 

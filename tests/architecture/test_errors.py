@@ -102,7 +102,7 @@ def test_every_error_of_the_package_is_in_the_tree():
         f"{module.path}:{node.lineno} {node.name}"
         for module in MODULES
         if module.name != errors.__name__
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef) and node.name.endswith(("Error", "Exception", "Warning"))
     ]
     assert elsewhere == []

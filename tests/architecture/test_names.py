@@ -17,7 +17,7 @@ NOT_RAISED_BY_NAME = {"_rebuild": "unpickles an error"}
 def test_no_two_classes_have_the_same_name():
     found = defaultdict(list)
     for module in MODULES:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 found[node.name].append(f"{module.path}:{node.lineno}")
     assert {name: at for name, at in found.items() if len(at) > 1 and name not in SAME_NAME} == {}
@@ -28,7 +28,7 @@ def test_a_function_that_returns_an_error_has_a_name_that_ends_in_error():
     found = {
         f"{module.path}:{node.lineno} {node.name}"
         for module in MODULES
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef)
         and node.returns is not None
         and all(kind.endswith("Error") for kind in ast.unparse(node.returns).split(" | "))

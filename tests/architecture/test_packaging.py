@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import qstore_ray
 from tests.architecture.source import MODULES, ROOT, imported
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -46,7 +47,7 @@ def test_what_is_imported_is_declared():
     missing = {
         f"{module.path}:{line} {name}"
         for module in MODULES
-        for name, line in imported(module.tree)
+        for name, line in imported(module.nodes)
         if (package := name.partition(".")[0]) not in sys.stdlib_module_names
         and package not in {"qstore_ray", "pydantic_core"}
         and not declared & {canonicalize_name(d) for d in distributions.get(package, [package])}
@@ -82,6 +83,7 @@ def test_a_lock_pins_every_package_by_hash(lock: str):
         "requirements-audit.lock",
         "requirements-build.lock",
         "requirements-docs.lock",
+        "requirements-release.lock",
         "requirements-uv.lock",
     ],
 )
@@ -98,9 +100,13 @@ def test_the_two_wheels_of_aer_are_never_locked_together():
     ]
 
 
-def test_the_version_heads_the_changelog():
+def test_the_version_is_in_one_place_and_heads_the_changelog():
+    """After a release, a checkout is the development version of the next one: 0.1.1.dev0."""
+    assert "version" in PROJECT["dynamic"]
+    assert SETUPTOOLS["dynamic"]["version"] == {"attr": "qstore_ray.__version__"}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## \[([^]]+)\]", changelog, re.MULTILINE)[0] == PROJECT["version"]
+    first = re.findall(r"^## \[([^]]+)\]", changelog, re.MULTILINE)[0]
+    assert first == qstore_ray.__version__.removesuffix(".dev0")
 
 
 def test_every_source_of_the_kernels_is_shipped_and_built_again_when_it_changes():

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from tests.architecture.session import session
 
 SILENT = {
     "mark": "@pytest.mark.skip\ndef test_it(): pass",
@@ -21,23 +17,11 @@ EXPLAINED = {
 }
 
 
-def _session(folder: Path, repository: Path, tests: dict[str, str]) -> tuple[int, str]:
-    shutil.copy(repository / "tests" / "conftest.py", folder)
-    (folder / "test_fine.py").write_text("def test_fine(): pass\n")
-    for name, text in tests.items():
-        (folder / f"test_{name}.py").write_text(f"import pytest\n{text}\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "."],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout
+FINE = {"fine": "def test_fine(): pass"}
 
 
 def test_skips_without_a_reason_fail_the_session_and_are_named(tmp_path, repository):
-    code, output = _session(tmp_path, repository, SILENT)
+    code, output = session(tmp_path, repository, FINE | SILENT)
     assert code == 1
     named = [line for line in output.splitlines() if line.startswith("SKIPPED WITHOUT A REASON")]
     assert len(named) == len(SILENT)
@@ -46,6 +30,6 @@ def test_skips_without_a_reason_fail_the_session_and_are_named(tmp_path, reposit
 
 
 def test_skips_with_a_reason_are_accepted(tmp_path, repository):
-    code, output = _session(tmp_path, repository, EXPLAINED)
+    code, output = session(tmp_path, repository, FINE | EXPLAINED)
     assert code == 0, output
     assert "1 passed, 3 skipped, 1 xfailed" in output.splitlines()[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from qstore_ray.learn.model import build_model
 from qstore_ray.learn.step import value_and_grad
 from qstore_ray.simulate import reference
 from qstore_ray.simulate.compile.frame import pauli_rotations
+from qstore_ray.simulate.compile.rotations import AngleSum, Rotation, Term, commute
 from qstore_ray.simulate.cones import groups, plan
 from qstore_ray.simulate.cones.cone import light_cones
 from qstore_ray.simulate.cones.growth import growth_beyond
@@ -250,6 +252,50 @@ def test_equal_parts_share_their_programs():
     cut = plan.plan_cones(template, measured)
     assert len(cut.parts) > 15
     assert len(cut.programs) < 10
+
+
+_strings = st.tuples(st.integers(0, 31), st.integers(0, 31))
+
+
+@given(
+    st.lists(_strings, max_size=12), st.lists(st.tuples(_strings, st.integers(0, 2)), max_size=5)
+)
+def test_a_cone_is_what_a_chain_of_anticommuting_strings_reaches(strings, seen):
+    angle = AngleSum(0.0, ())
+    rotations = [Rotation(x, z, angle) for x, z in strings]
+    terms = [Term(x, z, 0, observable, 1.0) for (x, z), observable in seen]
+    for observable, cone in enumerate(light_cones(rotations, terms, 3)):
+        reached = [(t.x, t.z) for t in terms if t.observable == observable]
+        expected = 0
+        for g in reversed(range(len(rotations))):
+            x, z, _ = rotations[g]
+            if not all(commute(x, z, *other) for other in reached):
+                reached.append((x, z))
+                expected |= 1 << g
+        flipped = 0
+        for x, _ in reached:
+            flipped |= x
+        assert cone == (expected, flipped)
+
+
+def test_hundreds_of_dense_cones_are_refused_at_once():
+    """All pairs of 40 qubits behind commuting gates: each cone has a thousand strings."""
+    config = ModelConfig(
+        n_qubits=40,
+        layers=2,
+        encoding="iqp",
+        entanglement="pairwise",
+        observables="z+zz_neighbours",
+    )
+    model = build_model(config, n_features=40, n_classes=2, task="classification")
+    began = time.process_time()
+    with pytest.raises(ResourceError, match="and so do 819 other observables"):
+        CUT.evaluate(
+            model.circuit.template, model.observables,
+            Bindings(np.zeros((1, model.circuit.template.n_rows)),
+                     np.zeros(model.circuit.template.n_params)),
+        )  # fmt: skip
+    assert time.process_time() - began < 10.0  # 50 s when each pair of strings was compared
 
 
 def test_a_cone_that_is_too_wide_is_refused_with_its_size_and_its_layer():

@@ -49,16 +49,20 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = [
+    "index.md",
     "advice.md",
+    "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",
     "gpu.md",
+    "migration.md",
     "noise.md",
     "operations.md",
     "privacy.md",
     "training.md",
     "wide.md",
+    *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
 ]
 """Those that run here; tests/ray has the one that needs Ray."""
 

@@ -29,6 +29,11 @@ class Module:
         """Parsed at the first use: every process of tests imports this file."""
         return ast.parse(self.text, filename=self.path)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree; a walk takes as long as a hundred looks at them."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def is_package(self) -> bool:
         """Whether it is an `__init__.py`."""

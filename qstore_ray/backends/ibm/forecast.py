@@ -107,6 +107,10 @@ def forecast(jobs: int, executions: int, rates: QpuRates) -> HardwareCost:
 
     Raises:
         ConfigError: a session, and the client's time between its jobs is not given.
+
+    Examples:
+        cost = forecast(2, 1000, QpuRates(job_seconds=2.0, rep_delay=250e-6, price_per_second=1.6))
+        assert cost.executions == 1000 and cost.money > 0
     """
     seconds = rates.job_seconds * jobs + (rates.rep_delay + rates.circuit_seconds) * executions
     billed = seconds

@@ -265,6 +265,11 @@ def open_mitigated(
     Raises:
         UnknownNameError: no such backend, or an option it does not have.
         ConfigError: nothing to mitigate, or what a technique needs is missing.
+
+    Examples:
+        noise = {"readout": 0.1}
+        found = open_mitigated("aer", {"noise": noise}, MitigationConfig(readout="inverse"))
+        assert found.cost().circuits == 1
     """
     backend = open_backend(name, options, threads=threads)
     reopen = partial(_with_noise, name, options, threads)

@@ -69,7 +69,7 @@ def from_library(library: Library, name: str, *numbers: float, n_qubits: int = 1
             relaxation towards another state than |0⟩.
 
     Examples:
-        assert from_library("cirq", "depolarizing", 0.075).p == 0.1
+        assert abs(from_library("cirq", "depolarizing", 0.075).p - 0.1) < 1e-15
     """
     _check(library, name, n_qubits)
     if name == "thermal_relaxation":

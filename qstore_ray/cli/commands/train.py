@@ -129,9 +129,15 @@ def read_job(path: str, overrides: list[str]) -> JobConfig:
     Raises:
         ConfigError: no such file, not TOML, or a wrong value.
     """
+    from qstore_ray.errors import ConfigError
     from qstore_ray.job import JobConfig
 
-    return JobConfig.load(path, overrides)
+    try:
+        return JobConfig.load(path, overrides)
+    except ConfigError as exc:
+        if exc.field in ("federation", "partition"):
+            exc.fix = f"Type `qstore federate {path}`."
+        raise
 
 
 def _overrides(options: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from qstore_ray.cli.commands.train import read_job
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.errors import InterruptedRunError, UsageError
 from qstore_ray.storage.address import address_of, is_address, storage_folder
@@ -85,12 +86,11 @@ def submit(
     from qstore_ray.cli.submit.head import connect, unproxied, usual_address
     from qstore_ray.cli.submit.package import package_of
     from qstore_ray.cli.submit.readable import JobLogs, result_text
-    from qstore_ray.job import JobConfig
     from qstore_ray.train.run.run_folder import check_name
 
     _check_arguments(arguments or ())
     changes = {"storage": storage, "name": name}
-    config = JobConfig.load(
+    config = read_job(
         job, [f"{field}={json.dumps(value)}" for field, value in changes.items() if value]
     )
     check_name(config.name)

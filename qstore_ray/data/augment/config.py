@@ -100,6 +100,10 @@ class PipelineConfig(StepsConfig):
 
     Args:
         seed: decides every draw, together with epoch, row and position of the step.
+
+    Examples:
+        pipeline = PipelineConfig(steps=[{"name": "gaussian_noise", "std": 0.1}], seed=3)
+        assert PipelineConfig.from_dict(pipeline.to_dict()) == pipeline
     """
 
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -273,6 +273,10 @@ def batches(kind: str, **options: Any) -> Batches | StreamingBatches:
     Raises:
         UnknownNameError: no such kind.
         ConfigError: an option that the kind does not have, lacks, or a wrong value.
+
+    Examples:
+        rows = batches("standard", n_rows=10, batch_size=4)
+        assert [len(batch) for batch in rows.of_epoch(0)] == [4, 4, 2]
     """
     if kind not in BATCHES:
         raise unknown_name_error("kind of batches", kind, BATCHES, field="kind")

@@ -59,6 +59,10 @@ def preprocessing_for(encoding: str, n_qubits: int, n_features: int) -> tuple[St
     Raises:
         UnknownNameError: no such encoding.
         CircuitError: more features than it takes, with the number of components that it does.
+
+    Examples:
+        (step,) = preprocessing_for("angle", n_qubits=4, n_features=4)
+        assert step.feature_range == (0.0, np.pi)
     """
     if encoding not in ENCODINGS:
         raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")

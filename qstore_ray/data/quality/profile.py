@@ -167,6 +167,10 @@ def profile(dataset: Dataset, config: QualityConfig | None = None) -> Profile:
     Raises:
         ConfigError: thresholds that do not fit the columns, or an unknown encoding.
         DataError: the source cannot be read any more, or has changed.
+
+    Examples:
+        data = DatasetLoader.from_arrays(np.eye(20), np.arange(20) % 2)
+        assert profile(data).class_names == ("0", "1")
     """
     config = QualityConfig() if config is None else config
     splits = read_splits(dataset, prepared=config.prepared)

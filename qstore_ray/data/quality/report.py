@@ -95,6 +95,10 @@ def validate(dataset: Dataset, config: QualityConfig | None = None) -> Report:
     Raises:
         ConfigError: thresholds that do not fit the columns, or an unknown encoding.
         DataError: the source cannot be read any more, or has changed.
+
+    Examples:
+        data = DatasetLoader.from_arrays(np.eye(20), np.arange(20) % 2)
+        print(validate(data).findings)
     """
     config = QualityConfig() if config is None else config
     return report_of(dataset, read_splits(dataset, prepared=config.prepared), config)

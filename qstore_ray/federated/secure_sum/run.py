@@ -108,6 +108,11 @@ def secure_sum(
     Raises:
         ConfigError: a threshold that protects nobody.
         RunError: too few clients stayed. DataError: a value that does not fit.
+
+    Examples:
+        vectors = {"a": np.array([1.0]), "b": np.array([2.0]), "c": np.array([4.0])}
+        total, stayed = secure_sum(vectors, 2, leaves=lambda name, message: name == "b")
+        assert total == [5.0] and stayed == ("a", "c")
     """
     check_threshold(threshold, len(vectors))
     names = dict(enumerate(sorted(vectors), start=1))

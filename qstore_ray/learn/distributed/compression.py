@@ -11,6 +11,7 @@ plus the residual is g + r to the last bit, so nothing of a gradient is ever los
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -143,8 +144,8 @@ def _exponent(values: FloatArray) -> int:
         return _NOT_A_NUMBER
     if largest == 0.0:
         return _LOWEST
-    _, exponent = np.frexp(largest / _LEVELS)  # largest / 127 < 2^exponent
-    return max(int(exponent), _LOWEST)
+    share, power = math.frexp(largest)  # share · 2^power; a quotient by 127 could vanish
+    return max(power - 7 + (share > _LEVELS / 128), _LOWEST)
 
 
 def _scaled(levels: AnyArray, exponent: int) -> FloatArray:

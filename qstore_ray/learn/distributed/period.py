@@ -13,6 +13,9 @@ def period_for(sum_seconds: float, step_seconds: float, overhead: float) -> int:
     Args:
         sum_seconds: of one all-reduce of what the workers exchange.
         step_seconds: of a step without it. overhead: share of the time that sums may take.
+
+    Examples:
+        assert period_for(0.003, 0.005, overhead=0.1) == 6
     """
     if step_seconds <= 0.0:
         return LONGEST_PERIOD

@@ -63,6 +63,11 @@ def get_gradient(
     Raises:
         UnknownNameError: no such method, or an option that it does not have.
         ConfigError: an exact method, and the backend cannot differentiate.
+
+    Examples:
+        exact = open_backend("statevector", {})
+        assert get_gradient("auto", exact).name == "adjoint"
+        assert get_gradient("spsa", exact, {"directions": 2}).directions == 2
     """
     if name == "auto":
         other = getattr(backend, "default_gradient", "parameter_shift")

@@ -89,8 +89,8 @@ class SpsaGradient:
             rows = rows + steps[:, None, n_params:]
         amplitudes = bindings.amplitudes
         planned = Bindings(
-            rows.reshape(-1, n_rows),
-            (params + steps[:, None, :n_params]).reshape(-1, n_params),
+            rows.reshape(len(steps) * n, n_rows),  # A may be 0, as with amplitudes
+            (params + steps[:, None, :n_params]).reshape(len(steps) * n, n_params),
             None if amplitudes is None else np.tile(amplitudes, (len(steps), 1)),
         )
 

@@ -51,6 +51,10 @@ def step_divergence(sample_rate: float, noise_multiplier: float) -> FloatArray:
 
     Raises:
         ConfigError: a number outside its range.
+
+    Examples:
+        at_two = step_divergence(1.0, 2.0)[ORDERS.index(2.0)]
+        assert at_two == 2.0 / (2 * 2.0**2)  # α / 2σ² if every row joins every step
     """
     if not 0.0 < sample_rate <= 1.0:
         raise ConfigError(

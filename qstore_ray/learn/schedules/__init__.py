@@ -46,6 +46,12 @@ def get_schedule(name: str, options: ReadOnlyTable) -> Schedule:
     Raises:
         UnknownNameError: no such schedule.
         ConfigError: an option it does not have, or a wrong value.
+
+    Examples:
+        schedule = get_schedule("step", {"step_size": 1, "gamma": 0.5})
+        state = schedule.init(Horizon(steps=4, steps_per_epoch=2))
+        factor, state = schedule.update(state, Tick(begins_epoch=True))
+        assert factor == 1.0
     """
     schedule = SCHEDULES[name]
     with under("schedule_options"):

@@ -5,19 +5,20 @@ send. The script of that page sends it as a bearer token to `/session`, and the 
 that scripts cannot read. So the token is in no log and in no request line.
 
 Every request has to be addressed to this machine, so that another page cannot reach the server
-under a name of its own (DNS rebinding). The policy of content allows no inline script, no other
-origin, and no HTML from strings.
+under a name of its own (DNS rebinding). Browsers take all ports of a machine for one site, and send
+the cookie if a page of another program here asks; such a request gets nothing. The policy of
+content allows no inline script, no other origin, and no HTML from strings.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 
 from qstore_ray.data.service.client.address import is_loopback
@@ -31,6 +32,9 @@ ENTER: Final = "/enter"
 SESSION: Final = "/session"
 PAGE: Final = "/page/"
 """Where the files of the page are, which hold nothing of anybody and need no token."""
+
+_OWN: Final = frozenset({"same-origin", "none"})
+"""Who has a browser ask, by `Sec-Fetch-Site`: this page, or the user."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -86,7 +90,8 @@ class AccessGate:
         if path == SESSION and scope["method"] == "POST":
             return self._opened() if self._has_token(headers) else _denied(path)
         is_open = path == ENTER or path.startswith(PAGE)
-        if is_open or self._has_token(headers) or self._has_session(headers):
+        may_ask = path == "/" or headers.get("sec-fetch-site", "none") in _OWN
+        if is_open or self._has_token(headers) or (may_ask and self._has_session(headers)):
             return None
         return _denied(path)
 
@@ -101,11 +106,11 @@ class AccessGate:
         return kind.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token)
 
     def _has_session(self, headers: Headers) -> bool:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return found is not None and hmac.compare_digest(found.value.encode(), self._session)
+        """`SimpleCookie` of Python gives up at the first cookie that is not of its standard, and
+        those of other programs on this machine come along.
+        """
+        found = cookie_parser(headers.get("cookie", "")).get(self._cookie)
+        return found is not None and hmac.compare_digest(found.encode(), self._session)
 
 
 def _denied(path: str) -> Response:

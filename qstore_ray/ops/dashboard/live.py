@@ -6,7 +6,8 @@
     event: problem   {"run": id, "message": …}
 
 Each connection reads the metrics files of its runs from the beginning, so one that was interrupted
-needs no memory of what it had: the browser connects again and gets everything. `restart` says that
+needs no memory of what it had: the browser connects again and gets everything. A run that is not
+there is in `gone`, and no reason to refuse the page its events. `restart` says that
 an attempt began after so many epochs: what a reader has of later ones is void. Of a run of many
 epochs, what is read at once is thinned out to every second, third, … one, and the last.
 """
@@ -74,13 +75,17 @@ class LiveCurves:
 
 
 async def events(
-    board: Board, runs: Mapping[str, Path], is_ending: Callable[[], bool]
+    board: Board,
+    runs: Mapping[str, Path],
+    is_ending: Callable[[], bool],
+    missing: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """The events for one page, until it is closed or the server ends.
 
     Args:
         runs: id → folder of the runs whose curves are followed.
         is_ending: asked several times a second.
+        missing: ids that the page asked for and that are no runs, or no longer.
     """
     followed = [LiveCurves(identifier, path) for identifier, path in runs.items()]
     try:
@@ -91,7 +96,8 @@ async def events(
                 said = []
                 changed = board.runs.since(version)
                 if changed.rows or changed.gone or version < 0:
-                    rows = {"all": version < 0, "rows": changed.rows, "gone": changed.gone}
+                    gone = [*missing, *changed.gone] if version < 0 else changed.gone
+                    rows = {"all": version < 0, "rows": changed.rows, "gone": gone}
                     said.append(event("runs", rows))
                 version = changed.version
                 for name, content in list(board.shown.items()):

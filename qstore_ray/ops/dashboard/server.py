@@ -20,7 +20,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from qstore_ray.errors import ConfigError, ResourceError, not_installed_error
+from qstore_ray.errors import ConfigError, ResourceError, UnknownNameError, not_installed_error
 
 try:
     import uvicorn  # noqa: TC002 - it serves; a missing one is named here
@@ -196,11 +196,17 @@ class _Routes:
         return JsonAnswer(await run_in_threadpool(self._searches.search, identifier))
 
     async def stream(self, ids: Ids) -> Response:
-        paths = await self._each(ids)
+        _check_count(ids)
         if self._board.is_full:
             raise ResourceError("too many pages are open", field="events", fix="Close some.")
+        paths, missing = {}, []
+        for identifier in ids:
+            try:
+                paths[identifier] = await self._found(identifier)
+            except UnknownNameError:  # deleted since the page has known it
+                missing.append(identifier)
         return StreamingResponse(
-            events(self._board, paths, self._is_ending), media_type="text/event-stream"
+            events(self._board, paths, self._is_ending, missing), media_type="text/event-stream"
         )
 
     async def _found(self, identifier: str) -> Path:
@@ -208,9 +214,13 @@ class _Routes:
         return await run_in_threadpool(self._runs.find, identifier)
 
     async def _each(self, ids: list[str]) -> dict[str, Path]:
-        if len(ids) > MOST_RUNS:
-            raise ConfigError(f"at most {MOST_RUNS} runs", field="id", value=len(ids))
+        _check_count(ids)
         return {identifier: await self._found(identifier) for identifier in ids}
+
+
+def _check_count(ids: list[str]) -> None:
+    if len(ids) > MOST_RUNS:
+        raise ConfigError(f"at most {MOST_RUNS} runs", field="id", value=len(ids))
 
 
 def _of_the_page(name: str) -> Response:

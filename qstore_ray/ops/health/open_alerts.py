@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.ops.alerts import AlertLog
 from qstore_ray.ops.health.scope import HealthScope
+from qstore_ray.ops.watch.standing import standing_alerts
 
 
 def examine_alerts(scope: HealthScope) -> Iterator[Diagnosis]:
-    """Each open alert, the oldest first; nothing without a log.
+    """Each open alert that still holds, the oldest first; nothing without a log.
 
     Raises:
         RunError: the log cannot be read.
@@ -18,19 +19,19 @@ def examine_alerts(scope: HealthScope) -> Iterator[Diagnosis]:
     """
     log = AlertLog(scope.storage)
     alerts = log.read()
-    for alert in alerts:
-        if alert.is_open:
-            yield Diagnosis(
-                f"alert {alert.run} {alert.rule}",
-                "fault" if alert.severity == "critical" else "note",
-                alert.message,
-                alert.fix,
-            )
+    standing = standing_alerts(alerts, scope.storage)
+    for alert in standing:
+        yield Diagnosis(
+            f"alert {alert.run} {alert.rule}",
+            "fault" if alert.severity == "critical" else "note",
+            alert.message,
+            alert.fix,
+        )
     if log.damaged:
         yield Diagnosis(
             "alerts", "note", f"{log.damaged} damaged lines of {log.path} are passed over",
             "Delete these lines, or the file.",
         )  # fmt: skip
     if alerts:
-        still = sum(alert.is_open for alert in alerts)
-        yield Diagnosis("alerts", "ok", f"{still} open, {len(alerts) - still} closed")
+        over = len(alerts) - len(standing)
+        yield Diagnosis("alerts", "ok", f"{len(standing)} open, {over} over")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,6 +10,7 @@ from typing import Final
 
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.errors import QStoreError
+from qstore_ray.files import parsed_json
 from qstore_ray.ops.health.scope import HealthScope
 from qstore_ray.ops.rules.stalled import Stalled
 from qstore_ray.ops.watch.memory import holder_of
@@ -65,7 +65,7 @@ def examine_runs(scope: HealthScope) -> Iterator[Diagnosis]:
 def _status(path: Path) -> str | None:
     """What the record of a run says; None for one that cannot be read."""
     try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        record = parsed_json((path / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return str(record.get("status")) if isinstance(record, dict) else None

@@ -12,6 +12,9 @@ time that is more than five minutes away, so that nobody can repeat an old messa
 whose connection breaks, that times out, or that is answered by 429 or 5xx is made again, after a
 pause that doubles and is random by up to half. Any other answer decides: 2xx is delivered, a
 redirect is not followed, since the new address was never asked for, and 4xx is refused.
+
+A proxy of the environment is used, but not to reach this machine itself. Logins of ~/.netrc are not
+sent.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import json
 import os
 import queue
 import random
+import re
 import secrets
 import stat
 import threading
@@ -29,20 +33,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from qstore_ray.data.service.client.address import is_loopback
 from qstore_ray.deadline import TimedCall
 from qstore_ray.errors import ConfigError, RefusedError, ServiceError, TransientError
 from qstore_ray.files import expanded
 from qstore_ray.ops.alerts import Alert
 from qstore_ray.track.logs.logging import announce
 
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+
 URL_VARIABLE: Final = "QSTORE_WEBHOOK"
 SECRET_VARIABLE: Final = "QSTORE_WEBHOOK_SECRET"  # noqa: S105 - its name
 _MOST: Final = 1000
 """Alerts that wait; one more is dropped, and said."""
 _DRAWS: Final = random.SystemRandom()
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_NO_PROXIES: Final = dict.fromkeys(("http", "https", "all"), "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +77,16 @@ class WebhookTarget:
     longest_pause: float = 60.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            _check_url(self.url)
+        except ValueError as exc:
             raise ConfigError(
                 "not the URL of a webhook",
                 field="webhook",
                 value=self.shown,
                 fix="Write https://HOST/PATH.",
-            )
-        if "@" in parts.netloc:
+            ) from exc
+        if "@" in urlsplit(self.url).netloc:
             raise ConfigError(
                 "the URL of a webhook has no login",
                 field="webhook",
@@ -86,9 +97,25 @@ class WebhookTarget:
     @property
     def shown(self) -> str:
         """The server alone: of many services, the path is a secret."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return "…"
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}/…" if host else "…"
+
+
+def _check_url(url: str) -> None:
+    """Raise ValueError unless it is the URL of a server that can be asked."""
+    if not url.isprintable() or " " in url:
+        raise ValueError("not one word")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or parts.port == 0:
+        raise ValueError("not http or https")
+    name = host.encode("idna").decode("ascii")  # UnicodeError for an empty label, or a long one
+    if ":" not in host and (len(name) > 253 or not _HOST.fullmatch(name)):
+        raise ValueError("not the name of a host")
 
 
 def read_secret(file: str | None) -> str:
@@ -192,8 +219,14 @@ def deliver(target: WebhookTarget, alert: Alert, stop: threading.Event | None = 
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
-    """The value of `Qstore-Signature` for a message."""
-    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    """The value of `Qstore-Signature` for a message; bytes of the environment that are no text are
+    a secret as well.
+
+    Examples:
+        assert signature("secret", 1, b"{}").startswith("t=1,v1=")
+    """
+    key = secret.encode("utf-8", "surrogateescape")
+    signed = hmac.new(key, f"{timestamp}.".encode() + body, hashlib.sha256)
     return f"t={timestamp},v1={signed.hexdigest()}"
 
 
@@ -207,7 +240,8 @@ def _post(target: WebhookTarget, body: bytes, delivery: str) -> None:
     try:
         answer = requests.post(
             target.url, body, headers=headers, timeout=target.attempt_seconds,
-            allow_redirects=False, stream=True,
+            allow_redirects=False, stream=True, auth=_without_login,
+            proxies=_NO_PROXIES if is_loopback(urlsplit(target.url).hostname or "") else None,
         )  # fmt: skip
     except requests.exceptions.SSLError as exc:
         raise RefusedError(
@@ -216,10 +250,22 @@ def _post(target: WebhookTarget, body: bytes, delivery: str) -> None:
         ) from exc
     except requests.Timeout as exc:  # the limit of the whole call comes at the same moment
         raise TransientError(f"timed out after {target.attempt_seconds:g} s") from exc
+    except ValueError as exc:  # of a proxy of the environment, for example
+        raise RefusedError(f"cannot be asked ({type(exc).__name__})") from exc
     except requests.RequestException as exc:
         raise TransientError(f"cannot be reached ({type(exc).__name__})") from exc
+    except OSError as exc:  # requests looks for the file before it connects
+        raise RefusedError(
+            "the certificates of authorities cannot be read",
+            fix="Set REQUESTS_CA_BUNDLE to a file that exists, or unset it.",
+        ) from exc
     answer.close()
     _check(answer.status_code)
+
+
+def _without_login(request: PreparedRequest) -> PreparedRequest:
+    """Else requests takes a login from ~/.netrc, and sends it along."""
+    return request
 
 
 def _check(status: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.files import expanded, unwritable_fix
+from qstore_ray.files import expanded, parsed_json, unwritable_fix
 
 USAGE: Final = "usage.jsonl"
 
@@ -116,8 +116,8 @@ def counted_commands(since: float = 0.0) -> dict[str, CommandCount]:
 def _decoded(line: bytes) -> tuple[str, float, float, int] | None:
     """Name, time, seconds, and 1 if it failed; None for a line that is no count."""
     try:
-        entry = json.loads(line)
+        entry = parsed_json(line)
         at, seconds = float(entry["at"]), float(entry["seconds"])
         return str(entry["command"]), at, seconds, int(entry["exit_code"] != 0)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -7,4 +7,5 @@ training. Watching only reads: no training depends on it.
     memory.py    what the process of a run takes of this machine
     monitor.py   one run and all rules
     followed.py  one run folder: its records, its process, its end
+    standing.py  which open alerts still hold
 """

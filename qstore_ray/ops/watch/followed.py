@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from qstore_ray.errors import RunError
 from qstore_ray.ops.rules import Rule, RuleEvent, Sample, all_rules
-from qstore_ray.ops.watch.monitor import RunMonitor
+from qstore_ray.ops.watch.monitor import UNRECORDED, RunMonitor
 from qstore_ray.ops.watch.samples import budget_limits, sample_of, usual_silence
 from qstore_ray.storage.contents import METRICS
 from qstore_ray.track.tail import Tail
@@ -38,7 +38,12 @@ class WatchedRun:
         return self._ended
 
     def poll(
-        self, at: float, *, held: bool | None = None, memory_mib: float | None = None
+        self,
+        at: float,
+        *,
+        held: bool | None = None,
+        memory_mib: float | None = None,
+        known: Collection[str] = (),
     ) -> list[tuple[Rule, RuleEvent]]:
         """What the rules find in the records since the last call.
 
@@ -46,6 +51,9 @@ class WatchedRun:
             at: the time, by a steady clock.
             held: whether a process has the run open; None if that is not known.
             memory_mib: what its processes take.
+            known: rules of which the log had an open alert before this call. Of a run that is
+                running, the first call closes those that the records do not show, and takes over
+                those that they cannot.
 
         Raises:
             RunError: the metrics file cannot be read.
@@ -56,7 +64,7 @@ class WatchedRun:
             raise _unreadable_error(self.path, exc) from exc
         samples = [s for each in records if (s := sample_of(each, at, self._limits(each)))]
         if self._monitor is None:
-            return self._first(samples)
+            return self._first(samples, known if held is not False else ())
         return list(self._judged([*samples, *self._without_record(samples, at, held, memory_mib)]))
 
     def take_problems(self) -> list[RunError]:
@@ -67,13 +75,21 @@ class WatchedRun:
         """Close the file."""
         self._tail.close()
 
-    def _first(self, history: list[Sample]) -> list[tuple[Rule, RuleEvent]]:
+    def _first(self, history: list[Sample], known: Collection[str]) -> list[tuple[Rule, RuleEvent]]:
         rules = all_rules(silence_seconds=usual_silence(self.path))
         self._monitor = RunMonitor(rules)
         for _ in self._judged(history):
             pass
-        opened = self._monitor.open
-        return [(rule, opened[rule.name]) for rule in rules if rule.name in opened]
+        opened = dict(self._monitor.open)
+        found = [(rule, opened[rule.name]) for rule in rules if rule.name in opened]
+        for rule in rules:
+            if rule.name not in known or rule.name in opened:
+                continue
+            if rule.name in UNRECORDED and not self._ended:
+                self._monitor.take_over(rule.name)
+            else:
+                found.append((rule, RuleEvent(False)))
+        return found
 
     def _without_record(
         self, samples: list[Sample], at: float, held: bool | None, memory_mib: float | None

@@ -10,6 +10,7 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.ops.rules.base import Kind, Sample
 from qstore_ray.ops.rules.budget import ALLOWED
 from qstore_ray.track.base import Record
+from qstore_ray.track.logs.text import is_number
 
 _KINDS: Final = frozenset({"start", "step", "epoch", "end"})
 _LIMITS: Final = ("seconds", "circuits", "shots", "qpu_seconds", "money")
@@ -26,7 +27,7 @@ def sample_of(record: Record, at: float, limits: dict[str, float] | None = None)
     kind = record.get("event")
     if kind not in _KINDS:
         return None
-    values = {name: float(value) for name, value in record.items() if _is_number(value)}
+    values = {name: float(value) for name, value in record.items() if is_number(value)}
     more = limits or {} if kind == "start" else {}
     failed = kind == "end" and record.get("status") == "failed"
     text = str(record.get("reason") or "no reason is recorded") if failed else ""
@@ -42,7 +43,7 @@ def budget_limits(run_dir: Path) -> dict[str, float]:
         for table in tables
         if isinstance(table, dict) and table.get("name") == "budget"
         for name in _LIMITS
-        if _is_number(table.get(name)) and table[name] > 0
+        if is_number(table.get(name)) and table[name] > 0
     }
 
 
@@ -58,7 +59,3 @@ def _trainer(run_dir: Path) -> dict[str, Any]:
     except ConfigError:
         return {}
     return trainer if isinstance(trainer, dict) else {}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -23,7 +23,8 @@ from qstore_ray.ops.notify.log import LogNotifier
 from qstore_ray.ops.notify.webhook import WebhookNotifier, find_target
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
-from qstore_ray.ops.watch.watcher import record_event
+from qstore_ray.ops.watch.standing import attempt_of
+from qstore_ray.ops.watch.watcher import close_alert, record_event
 from qstore_ray.track.config import AlertsConfig
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class AlertsTracker:
         name = run.run_dir.relative_to(run.storage).as_posix()
         followed = WatchedRun(run.run_dir, name)
         try:
+            self._close_earlier(log, notifiers, name)
             while not stopping.wait(_POLL_SECONDS):
                 self._round(followed, log, notifiers)
             self._round(followed, log, notifiers)
@@ -96,6 +98,16 @@ class AlertsTracker:
             followed.close()
             for notifier in notifiers:
                 notifier.close(_LAST_SECONDS)
+
+    def _close_earlier(self, log: AlertLog, notifiers: Sequence[Notifier], name: str) -> None:
+        """Close what is open of attempts before this one."""
+        try:
+            for alert in log.read():
+                if alert.is_open and alert.run == name:
+                    # gate: QS206 because an alert has its date
+                    close_alert(log, notifiers, name, alert.rule, time.time())
+        except QStoreError as exc:
+            self._errors = [exc]
 
     def _round(self, followed: WatchedRun, log: AlertLog, notifiers: Sequence[Notifier]) -> None:
         """Judge what is new; an error waits for the end of the run, and the next round comes."""
@@ -107,7 +119,10 @@ class AlertsTracker:
             memory = None if pid is None else tree_memory([pid]).get(pid)
         try:
             for rule, event in followed.poll(at, memory_mib=memory):
-                # gate: QS206 because an alert has its date
-                record_event(log, notifiers, followed.name, rule, event, time.time())
+                record_event(
+                    # gate: QS206 because an alert has its date
+                    log, notifiers, followed.name, rule, event, time.time(),
+                    attempt_of(followed.path),
+                )  # fmt: skip
         except QStoreError as exc:
             self._errors = [exc]

@@ -24,11 +24,10 @@ from qstore_ray.ops.notify.base import Notifier
 from qstore_ray.ops.rules import Rule, RuleEvent
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
-from qstore_ray.ops.watch.monitor import OUTLIVE
 from qstore_ray.ops.watch.runs import run_name, runs_and_trials
+from qstore_ray.ops.watch.standing import attempt_of, held, stands
 from qstore_ray.storage.address import origin_of, storage_folder
 from qstore_ray.storage.contents import METRICS, RECORD
-from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.origin import refresh
 
 _NEEDED: Final = (METRICS, RECORD, "config.toml")
@@ -81,14 +80,12 @@ class RunWatcher:
             RunError: the log of alerts cannot be read or written.
         """
         paths = runs_and_trials(self._storage)
-        if not self._rounds:
-            self._close_stale(paths)
+        changed = list(self._closed_stale(paths))
         self._rounds += 1
         for gone in self._followed.keys() - set(paths):
             self._followed.pop(gone).close()
         at = self._clocks.steady()
         self._measure(at)
-        changed = []
         for path in paths:
             if self._needs_reading(path):
                 changed += list(self._read(path, at))
@@ -129,17 +126,19 @@ class RunWatcher:
         followed = self._followed.get(path)
         running = followed is not None and not followed.ended
         # A lock is asked for only where it is needed: a training that begins must find it free.
-        return running or signature != before or (first and self._is_held(path) is not False)
+        return running or signature != before or (first and held(path) is not False)
 
     def _read(self, path: Path, at: float) -> Iterator[Alert]:
         run = self._followed.get(path)
+        is_new = run is None
         if run is None:
             run = self._followed[path] = WatchedRun(path, run_name(path, self._storage))
         try:
             if origin_of(path) is not None and path.parent != storage_folder(self._storage):
                 refresh(path, _NEEDED)  # a trial; runs were fetched for the list
+            known = self._known_of(run.name) if is_new else ()  # before its records are read
             memory = self._memory.get(holder_of(path) or 0)
-            found = run.poll(at, held=self._is_held(path), memory_mib=memory)
+            found = run.poll(at, held=held(path), memory_mib=memory, known=known)
         except QStoreError as exc:
             self.problems[run.name, exc.message] = None
             return
@@ -151,22 +150,30 @@ class RunWatcher:
 
     def _logged(self, run: str, rule: Rule, event: RuleEvent) -> Alert | None:
         """The alert that was opened or closed; None if another watcher has done it."""
-        return record_event(self._log, self._notifiers, run, rule, event, self._clocks.wall())
+        path = storage_folder(self._storage) / run
+        return record_event(
+            self._log, self._notifiers, run, rule, event, self._clocks.wall(), attempt_of(path)
+        )
 
-    def _close_stale(self, paths: Sequence[Path]) -> None:
-        """Close what was left open of runs that are gone, or ended while nobody watched."""
-        running = {run_name(path, self._storage): path for path in paths}
+    def _known_of(self, run: str) -> set[str]:
+        return {alert.rule for alert in self._log.read() if alert.is_open and alert.run == run}
+
+    def _closed_stale(self, paths: Sequence[Path]) -> Iterator[Alert]:
+        """Close what was left open of runs that are gone; in the first round also of those that
+        ended, or began again, while nobody watched.
+        """
+        folder, here = storage_folder(self._storage), set(paths)
         for alert in self._log.read():
-            path = running.get(alert.run)
-            over = path is None or (alert.rule not in OUTLIVE and not self._is_held(path))
-            if alert.is_open and over:
-                self._log.close(alert.run, alert.rule, self._clocks.wall())
+            path = folder / alert.run
+            if alert.is_open and (
+                path not in here or (not self._rounds and not stands(alert, path))
+            ):
+                yield from self._closed(alert)
 
-    def _is_held(self, path: Path) -> bool | None:
-        try:
-            return is_held(path)
-        except QStoreError:  # the object store is away for a moment
-            return None
+    def _closed(self, alert: Alert) -> Iterator[Alert]:
+        closed = close_alert(self._log, self._notifiers, alert.run, alert.rule, self._clocks.wall())
+        if closed is not None:
+            yield closed
 
     def _measure(self, at: float) -> None:
         if at - self._measured >= _MEMORY_SECONDS:
@@ -183,26 +190,35 @@ def record_event(
     rule: Rule,
     event: RuleEvent,
     now: float,
+    attempt: str = "",
 ) -> Alert | None:
     """Add an event to the log, and report the alert that it opens or closes; None if that was done.
 
     Args:
         now: seconds since 1970.
+        attempt: see `Alert`.
 
     Raises:
         RunError: the log cannot be written.
     """
-    if event.opens:
-        alert = Alert(
-            run=run, rule=rule.name, severity=rule.severity, opened=now, value=event.value,
-            threshold=event.threshold, message=event.message, fix=event.fix,
-        )  # fmt: skip
-        done = log.open(alert)
-    else:
-        done = log.close(run, rule.name, now)
-    if not done:
-        return None
-    alert = [each for each in log.read() if (each.run, each.rule) == (run, rule.name)][-1]
+    if not event.opens:
+        return close_alert(log, notifiers, run, rule.name, now)
+    alert = Alert(
+        run=run, rule=rule.name, severity=rule.severity, opened=now, value=event.value,
+        threshold=event.threshold, message=event.message, fix=event.fix, attempt=attempt,
+    )  # fmt: skip
+    return _reported(log, notifiers, run, rule.name) if log.open(alert) else None
+
+
+def close_alert(
+    log: AlertLog, notifiers: Sequence[Notifier], run: str, rule: str, now: float
+) -> Alert | None:
+    """Close an alert, and report that; None if it was closed. See `record_event`."""
+    return _reported(log, notifiers, run, rule) if log.close(run, rule, now) else None
+
+
+def _reported(log: AlertLog, notifiers: Sequence[Notifier], run: str, rule: str) -> Alert:
+    alert = [each for each in log.read() if (each.run, each.rule) == (run, rule)][-1]
     for notifier in notifiers:
         notifier.notify(alert)
     return alert

@@ -8,7 +8,8 @@ strings may change places, and a rotation that commutes with all that follows ha
     real_rotations  turns X-like rotations into real Y-like ones between two fixed phases
     layers          gathers rotations that commute: phases into one vector, Y-like ones side by side
 
-Each keeps every expectation value and gradient; `tests/unit/test_passes.py` holds them to that.
+Each keeps every expectation value and gradient, which tests/unit/simulate/test_program.py holds
+them to.
 """
 
 from __future__ import annotations

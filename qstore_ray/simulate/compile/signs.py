@@ -131,7 +131,7 @@ def _flips(traced: _Traced) -> NDArray[np.bool_]:
         later = [(r.x, r.z) for r in rotations[first:]] + [(t.x, t.z) for t in terms]
         for x, z in outcomes:
             rows.append([False] * first + [not commute(x, z, *other) for other in later])
-    return np.array(rows, bool).reshape(-1, len(rotations) + len(terms))
+    return np.array(rows, bool).reshape(len(rows), len(rotations) + len(terms))
 
 
 def _signed(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qstore_ray.simulate.compile.rotations import Rotation, Term, commute
+from qstore_ray.simulate.compile.rotations import Rotation, Term
 
 
 class LightCone(NamedTuple):
@@ -41,28 +41,64 @@ def light_cones(
     The cone of several observables is the union of theirs: a rotation belongs to it if a chain of
     later ones, each of which anticommutes with the next, leads from it to one of their summands.
     """
-    supports = [rotation.x | rotation.z for rotation in rotations]
+    placed = [(members_of(rotation.x), members_of(rotation.z)) for rotation in rotations]
     strings: list[set[tuple[int, int]]] = [set() for _ in range(count)]
     for term in terms:
         strings[term.observable].add((term.x, term.z))
-    return [_cone(rotations, supports, seen) for seen in strings]
+    return [_cone(rotations, placed, seen) for seen in strings]
 
 
 def _cone(
-    rotations: Sequence[Rotation], supports: list[int], seen: set[tuple[int, int]]
+    rotations: Sequence[Rotation],
+    placed: Sequence[tuple[Sequence[int], Sequence[int]]],
+    seen: set[tuple[int, int]],
 ) -> LightCone:
-    kept = qubits = touched = 0
+    """One cone: its strings are bits, and a qubit has the sets of those with an X and with a Z.
+
+    A string anticommutes with those that differ from it on an odd number of qubits: the exclusive
+    or of a few sets, however large.
+    """
+    kept = qubits = 0
+    with_x: dict[int, int] = {}
+    with_z: dict[int, int] = {}
+    bit = 1
     for x, z in seen:
+        _add(bit, members_of(x), members_of(z), with_x, with_z)
         qubits |= x
-        touched |= x | z
+        bit <<= 1
     for g in range(len(rotations) - 1, -1, -1):
-        if not supports[g] & touched:
-            continue
-        x, z, _ = rotations[g]
-        if all(commute(x, z, *other) for other in seen):
-            continue
-        kept |= 1 << g
-        seen.add((x, z))
-        qubits |= x
-        touched |= supports[g]
+        flipped, phased = placed[g]
+        differing = 0
+        for qubit in flipped:
+            differing ^= with_z.get(qubit, 0)
+        for qubit in phased:
+            differing ^= with_x.get(qubit, 0)
+        if differing:
+            kept |= 1 << g
+            qubits |= rotations[g].x
+            _add(bit, flipped, phased, with_x, with_z)
+            bit <<= 1
     return LightCone(kept, qubits)
+
+
+def _add(
+    bit: int,
+    flipped: Sequence[int],
+    phased: Sequence[int],
+    with_x: dict[int, int],
+    with_z: dict[int, int],
+) -> None:
+    for qubit in flipped:
+        with_x[qubit] = with_x.get(qubit, 0) | bit
+    for qubit in phased:
+        with_z[qubit] = with_z.get(qubit, 0) | bit
+
+
+def members_of(members: int) -> list[int]:
+    """The members of a set, ascending."""
+    found = []
+    while members:
+        lowest = members & -members
+        found.append(lowest.bit_length() - 1)
+        members ^= lowest
+    return found

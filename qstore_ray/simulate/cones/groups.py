@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qstore_ray.simulate.cones.cone import LightCone
+from qstore_ray.simulate.cones.cone import LightCone, members_of
 
 CALL = 8192
 """What a call of an engine costs, in rotations of one amplitude of a block of rows."""
@@ -68,16 +68,6 @@ def grouped(cones: Sequence[LightCone]) -> list[Group]:
         for qubit in members_of(cone.qubits & ~before.cone.qubits):
             at.setdefault(qubit, []).append(best)
     return groups
-
-
-def members_of(members: int) -> list[int]:
-    """The members of a set, ascending."""
-    found = []
-    while members:
-        lowest = members & -members
-        found.append(lowest.bit_length() - 1)
-        members ^= lowest
-    return found
 
 
 def _added(group: LightCone, cone: LightCone, most: int) -> int | None:

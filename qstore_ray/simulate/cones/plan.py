@@ -25,8 +25,8 @@ from qstore_ray.simulate.compile.compiler import compile_rotations
 from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import AngleSum, Rotation, Term
-from qstore_ray.simulate.cones.cone import light_cones
-from qstore_ray.simulate.cones.groups import Group, grouped, members_of
+from qstore_ray.simulate.cones.cone import light_cones, members_of
+from qstore_ray.simulate.cones.groups import Group, grouped
 
 if TYPE_CHECKING:
     from qstore_ray.types import IntArray
@@ -87,6 +87,12 @@ def plan_cones(
 
     Args:
         params_per_row: parameters differ from row to row.
+
+    Examples:
+        pairs = (Op("rzz", (q, q + 1), (param(0),)) for q in range(39))
+        chain = Template(40, tuple(pairs), n_params=1)
+        plan = plan_cones(chain, (Observable.parse("X20"),))
+        assert plan.width <= 3
     """
     cut = cut_circuit(template, observables)
     by_observable: list[list[Term]] = [[] for _ in observables]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
@@ -81,8 +82,12 @@ def cut(text: str, longest: int) -> str:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a metric can be drawn from it; True and False are no numbers here."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a metric can be drawn from it: any float, and an int that a float can hold. True and
+    False are no numbers here.
+    """
+    if isinstance(value, bool | float):
+        return not isinstance(value, bool)
+    return isinstance(value, int) and abs(value) <= sys.float_info.max
 
 
 def metrics_of(record: Mapping[str, object]) -> Iterator[tuple[str, float]]:

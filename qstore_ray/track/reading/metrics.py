@@ -24,7 +24,7 @@ from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 from qstore_ray.learn.scoring import table_direction
 from qstore_ray.track.base import Record, RunInfo
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.logs.text import leaves, metrics_of
+from qstore_ray.track.logs.text import is_number, leaves, metrics_of
 from qstore_ray.track.reading.statistics import (
     Interval,
     Trend,
@@ -115,7 +115,7 @@ class MetricsTracker:
         """
         if name not in self.names:
             raise unknown_name_error("metric", name, self.names, field="name")
-        having = [record for record in self._epochs if name in record]
+        having = [record for record in self._epochs if is_number(record.get(name))]
         epochs = np.array([int(record["epoch"]) for record in having], dtype=np.int64)
         return epochs, np.array([float(record[name]) for record in having])
 

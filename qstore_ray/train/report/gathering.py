@@ -5,13 +5,13 @@ What cannot be read is a problem in the report; the rest is shown.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from qstore_ray.config import read_toml
 from qstore_ray.errors import QStoreError
+from qstore_ray.files import parsed_json
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.model.modelfile import described_model
@@ -105,7 +105,7 @@ def _models(run_dir: Path, problems: list[str]) -> list[KeptModel]:
     if not path.exists():
         return []
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed_json(path.read_bytes())
     except (OSError, ValueError) as exc:
         problems.append(f"models/index.json: {exc}.")
         return []

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from qstore_ray.errors import CheckpointError
-from qstore_ray.files import unwritable_fix, write_durably
+from qstore_ray.files import parsed_json, unwritable_fix, write_durably
 from qstore_ray.train.run.manifest import CheckpointManifest, StoredManifest
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: half-written, damaged, of another format, or holding pickled objects.
     """
     try:
-        manifest = json.loads((path / _MANIFEST).read_bytes())
+        manifest = parsed_json((path / _MANIFEST).read_bytes())
         data = (path / _ARRAYS).read_bytes()
     except FileNotFoundError as exc:
         raise CheckpointError("the checkpoint is incomplete", value=path.name) from exc

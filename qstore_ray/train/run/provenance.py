@@ -6,7 +6,6 @@ prediction. A fact that is not known is left out; none is guessed.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from qstore_ray.backends.failover import on_last_backend
 from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.files import parsed_json
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.run.manifest import DataOriginDict, StoredManifest
@@ -152,7 +152,7 @@ def _trainer(checkpoint: Path) -> Table:
     except ConfigError:
         return {}
     try:
-        manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+        manifest = parsed_json((checkpoint / "manifest.json").read_bytes())
     except (OSError, ValueError):  # deleted since the model was loaded, as later ones were written
         return trainer
     return on_last_backend(trainer, manifest.get("fallbacks", ()))

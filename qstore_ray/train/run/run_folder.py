@@ -19,7 +19,6 @@ import re
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
@@ -29,6 +28,7 @@ from qstore_ray.errors import ConfigError, RunError, RunExistsError, StorageErro
 from qstore_ray.files import sweep_parts, write_durably
 from qstore_ray.storage.address import shown_place, storage_folder
 from qstore_ray.storage.stranded import stranded_fix
+from qstore_ray.track.attempt import new_attempt, now, with_status
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
@@ -104,7 +104,9 @@ class RunFolder:
             RunError: the folder cannot be written to.
             StorageError: the objects cannot.
         """
-        self.record = cast("RunDescription", {**self.record, **more, "status": status})
+        attempts = with_status(self.record.get("attempts", []), status)
+        stands = {"status": status, "attempts": attempts}
+        self.record = cast("RunDescription", {**self.record, **more, **stands})
         data = json.dumps(self.record, indent=1).encode()
         try:
             if status != "running":  # the room was reserved for this
@@ -338,7 +340,7 @@ def open_run_folder(
         "name": name,
         "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
         "recipe": recipe,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": now(),
         "versions": versions(),
     }
     try:
@@ -356,11 +358,14 @@ def open_run_folder(
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
                 record["id"] = earlier.get("id", record["id"])
+                record["attempts"] = earlier.get("attempts", [])
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if existing == "replace":
                 empty_run_folder(path)
                 if origin is not None:
                     origin.mirror.empty()
+            attempt = new_attempt(generation, record["started"], record["versions"])
+            record["attempts"] = [*record.get("attempts", []), attempt]
             folder = RunFolder(path, {**record, "generation": generation}, lock, origin)
             until_opened.callback(folder.give_up)
             room = max(_LEAST_ROOM, 2 * len(json.dumps(folder.record)))

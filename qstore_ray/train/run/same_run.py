@@ -21,6 +21,7 @@ from qstore_ray.circuits.qasm.source import (
 )
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
+from qstore_ray.track.attempt import AttemptEntry
 from qstore_ray.types import ReadOnlyTable, Table
 
 _CIRCUIT, _STREAM = "model.circuit", "dataset.stream"
@@ -66,6 +67,7 @@ class RunDescription(TypedDict, total=False):
     verdict: str
     fallbacks: list[FallbackStep]
     clients: dict[str, ClientEntry]
+    attempts: list[AttemptEntry]
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def summarize(path: Path) -> RunSummary:
         attempts=record.generation if record else 0,
         epochs=len(epochs),
         epochs_planned=_count(starts[-1].get("epochs")) if starts else 0,
-        seconds=seconds if isinstance(seconds, int | float) else None,
+        seconds=seconds if is_number(seconds) else None,
         metrics={n: v for n, v in metrics.items() if is_number(v) and n not in _NOT_RESULTS},
         fingerprints=record.fingerprints if record else {},
         versions=record.versions if record else {},

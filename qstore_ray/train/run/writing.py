@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from qstore_ray.errors import RunError
-from qstore_ray.files import unwritable_fix
+from qstore_ray.files import parsed_json, unwritable_fix
 from qstore_ray.train.run.lock import LOCK
 from qstore_ray.train.run.origin import ATTEMPT
 
@@ -45,7 +44,7 @@ def read_run_record(path: Path) -> RunDescription:
         RunError: it is missing or damaged.
     """
     try:
-        record = json.loads((path / RECORD).read_bytes())
+        record = parsed_json((path / RECORD).read_bytes())
     except (OSError, ValueError) as exc:
         raise _no_run_error(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:

@@ -173,11 +173,14 @@ def _ray_urls() -> list[str]:
     named = [os.environ.get("RAY_API_SERVER_ADDRESS", ""), os.environ.get("RAY_ADDRESS", "")]
     try:
         named.append(_RAY_STATE.read_text(encoding="utf-8").strip())
-    except OSError:  # no `ray start` here
+    except (OSError, UnicodeDecodeError):  # no `ray start` here; anybody may write into /tmp
         named.append("")
     urls = [address.rstrip("/") for address in named if address.startswith("http")]
     for address in (*named, HOST):
-        host = urlsplit(address if "://" in address else f"//{address}").hostname
+        try:
+            host = urlsplit(address if "://" in address else f"//{address}").hostname
+        except ValueError:  # brackets that do not close
+            continue
         if host and not address.startswith("http"):
             urls.append(f"http://{host}:{_RAY_PORT}")
     return list(dict.fromkeys(urls))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import IO, Final
 from urllib.request import ProxyHandler, build_opener
 
@@ -24,6 +25,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.train.ray.interrupt import stop_on_signal
 
 HOST: Final = "127.0.0.1"
+_LARGEST: Final = 2**20
 """Where servers listen: for this machine alone."""
 
 _LONGEST_START: Final = 180.0
@@ -144,7 +146,7 @@ def read_page(url: str) -> str:
     """The page at an address, "" if no server answers; never through a proxy."""
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=2.0) as answer:
-            body: bytes = answer.read()
-    except (OSError, ValueError):  # refused, an error's status, or no address
+            body: bytes = answer.read(_LARGEST)
+    except (OSError, ValueError, HTTPException):  # refused, an error's status, or no server of HTTP
         return ""
     return body.decode(errors="replace")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
-from qstore_ray.files import write_durably
+from qstore_ray.files import parsed_json, write_durably
 from qstore_ray.tune.study.address import absolute, same_database
 from qstore_ray.tune.study.recipe import KEY
 from qstore_ray.tune.study.storage import JOURNAL
@@ -68,7 +68,7 @@ def read_record(folder: Path) -> FolderRecord | None:
     """
     path = folder / RECORD
     try:
-        return FolderRecord(**json.loads(path.read_text(encoding="utf-8")))
+        return FolderRecord(**parsed_json(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:

@@ -7,13 +7,12 @@ anything else is written behind it. Any other damage is an error that names the 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import without_login
 from qstore_ray.errors import MissingDependencyError, StudyError
-from qstore_ray.files import expanded
+from qstore_ray.files import expanded, parsed_json
 from qstore_ray.tune.study.address import file_of, is_file, parsed, with_login
 from qstore_ray.tune.study.storage_errors import damaged_error, translated
 
@@ -113,7 +112,7 @@ def _check_journal(file: Path, *, mend: bool) -> None:
     whole = data.rfind(b"\n") + 1
     for number, line in enumerate(data[:whole].splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = parsed_json(line)
         except ValueError:
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("op_code"), int):

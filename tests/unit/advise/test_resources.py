@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from qstore_ray import DatasetLoader
 from qstore_ray.advise.resources import LIMITS, circuit_depth, frontier
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.cli.app import main
 from qstore_ray.errors import ConfigError
+from qstore_ray.estimate import estimate_job
 from tests.unit.advise.test_predict import job
 
 JOB = job(trainer={"epochs": 20})
@@ -75,3 +77,22 @@ def test_variants_too_wide_for_this_machine_are_left_out():
     found = frontier(job(dataset=wide, model={"n_qubits": 31, "layers": 1}, trainer={"epochs": 1}))
     assert {} in [dict(each.changes) for each in found]
     assert not any("model.encoding" in each.changes for each in found)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "gradient"), [("adam", "auto"), ("adam", "spsa"), ("spsa", "auto")]
+)
+def test_counts_of_two_small_steps_are_those_of_whole_ones(optimizer: str, gradient: str):
+    """Circuits and shots of a step grow by as much for each row."""
+    config = job(
+        model={"n_qubits": 4, "layers": 1},
+        trainer={
+            "epochs": 3, "batch_size": 35, "optimizer": optimizer, "gradient": gradient,
+            "backend_options": {"shots": 4},
+        },
+    )  # fmt: skip
+    data = DatasetLoader.load(config.dataset)
+    whole, sample = (estimate_job(config, data, sample=each) for each in (False, True))
+    assert (sample.circuits, sample.shots) == (whole.circuits, whole.shots)
+    assert (whole.measured_steps > 2) is (sample.measured_steps == 2)
+    assert sample.test_circuits == whole.test_circuits

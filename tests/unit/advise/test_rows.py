@@ -11,7 +11,8 @@ from qstore_ray import DatasetLoader, JobConfig, QStoreError, TrackConfig, predi
 from qstore_ray.advise.advantage.check import check_advantage, check_rows
 from qstore_ray.advise.as_job import job_of
 from qstore_ray.advise.meta_features import meta_features
-from qstore_ray.advise.rows import as_dataset, split_steps, training_rows
+from qstore_ray.advise.rows import as_dataset, described_rows, split_steps, training_rows
+from qstore_ray.data.read.plan import ReadPlan
 from qstore_ray.errors import DataError
 from qstore_ray.train.checks import checked
 
@@ -176,3 +177,28 @@ def test_a_job_of_three_rows_is_predicted_without_a_score(tmp_path):
 def test_a_dataset_stays_what_it_is():
     dataset = DatasetLoader.from_arrays(X, Y, split={"train": 1.0})
     assert as_dataset(dataset) is dataset
+
+
+def test_of_streamed_rows_a_sample_is_read_block_by_block(monkeypatch):
+    """Sorted by class, so that one block alone would have one class; all rows are counted."""
+    rng = np.random.default_rng(0)
+    y = np.arange(600) // 300
+    x = rng.normal(size=(600, 3)) + y[:, None]
+
+    def loaded(stream: bool):
+        steps = [{"name": "impute"}, {"name": "standard"}]
+        return DatasetLoader.from_arrays(
+            x, y, split={"train": 1.0}, preprocessing=steps, rows_per_task=50, stream=stream
+        )
+
+    streamed = loaded(True)
+    every, labels = training_rows(streamed)
+    np.testing.assert_array_equal(every, training_rows(loaded(False))[0])
+    monkeypatch.setattr("qstore_ray.advise.rows.STREAMED_ROWS", 60)
+    monkeypatch.setattr(ReadPlan, "read_raw", None)  # it would hold all rows
+    sample, classes = training_rows(streamed)
+    assert np.bincount(classes).tolist() == [30, 30]
+    known = {tuple(row): label for row, label in zip(every, labels, strict=True)}
+    assert all(known[tuple(row)] == label for row, label in zip(sample, classes, strict=True))
+    assert described_rows(streamed).rows == 600
+    assert recommend(streamed).facts[0].startswith("600 rows, 3 columns")

@@ -49,6 +49,7 @@ qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
 qstore health JOB.toml --set --storage --deadline --watch --every --seconds --webhook \
 --secret-file --json
+qstore migrate FILE|FOLDER --set --write --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
@@ -59,7 +60,7 @@ qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json
 qstore runs plot RUN... --kind --format --output --split --storage --json
-qstore runs report NAME --storage --json
+qstore runs report NAME --storage --compliance --json
 qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
 qstore serve MODEL --host --port --max-rows --max-body --storage

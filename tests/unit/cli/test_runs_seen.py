@@ -141,6 +141,37 @@ def test_a_report_without_the_data_says_so(storage, tmp_path, capsys):
     assert (run / "report.html").exists()
 
 
+def test_a_compliance_document_is_written_beside_the_run(storage, tmp_path, capsys):
+    run = Path(shutil.copytree(storage / "one", tmp_path / "one"))
+    words = ["runs", "report", str(run), "--compliance"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert out.split() == [str(run / "compliance.html"), str(run / "compliance.json")]
+    assert err == ""
+    assert main([*words, "--json"]) == 0
+    found = _json(capsys)
+    table = json.loads((run / "compliance.json").read_text(encoding="utf-8"))
+    assert sum(found["risks"].values()) == len(table["risks"])
+    assert sum(found["maturity"].values()) == len(table["maturity"]["points"]) == 28
+    assert found["open_questions"] == len(table["open_questions"])
+
+
+def test_a_compliance_document_without_the_data_says_so(storage, tmp_path, capsys):
+    run = Path(shutil.copytree(storage / "numbers", tmp_path / "numbers"))
+    assert main(["runs", "report", str(run), "--compliance"]) == 0
+    assert "in memory" in capsys.readouterr().err
+    table = json.loads((run / "compliance.json").read_text(encoding="utf-8"))
+    assert "data check" in {each["rule"] for each in table["risks"]}
+
+
+def test_a_run_without_a_record_has_no_compliance_document(storage, tmp_path, capsys):
+    run = Path(shutil.copytree(storage / "one", tmp_path / "one"))
+    (run / "run.json").unlink()
+    assert main(["runs", "report", str(run), "--compliance", "--json"]) == 1
+    assert "run.json is missing" in _json(capsys)["message"]
+    assert not (run / "compliance.json").exists()
+
+
 def test_a_run_whose_tracker_was_away_is_completed(tmp_path, capsys):
     """The store is a file in a folder that cannot be made while the run goes on."""
     blocked = tmp_path / "store"

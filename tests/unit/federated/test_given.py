@@ -142,6 +142,13 @@ def test_a_secure_sum_of_one_client_says_what_to_set(tmp_path):
     assert caught.value.field == "federation.fraction"
 
 
+def test_the_largest_batch_is_all_rows_together(tmp_path):
+    with pytest.raises(ConfigError, match="36 rows") as caught:
+        _fit(tmp_path, _clients(), trainer={"batch_size": 37})
+    assert caught.value.field == "trainer.batch_size"
+    _fit(tmp_path, _clients(), trainer={"batch_size": 36})
+
+
 def test_a_robust_rule_with_too_few_clients_names_the_option(tmp_path):
     with pytest.raises(ConfigError, match="needs 5 updates") as caught:
         _fit(tmp_path, _clients(4), strategy="krum")

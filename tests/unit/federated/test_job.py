@@ -76,6 +76,25 @@ def test_a_wrong_field_is_refused_with_its_name(tmp_path, capsys):
     assert "federation.strategy" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["train", "estimate", "submit", "advise predict"])
+def test_commands_for_one_owner_name_the_command_of_a_federation(tmp_path, capsys, command):
+    path = tmp_path / "f.toml"
+    path.write_text(JOB.format(storage=tmp_path / "runs"))
+    assert main([*command.split(), str(path)]) == 2
+    assert "qstore federate" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_batch_larger_than_the_rows_of_all_clients_is_refused(tmp_path, capsys):
+    path = tmp_path / "f.toml"
+    path.write_text(JOB.format(storage=tmp_path / "runs"))
+    assert main(["federate", str(path), "--set", "trainer.batch_size=1000"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "trainer.batch_size" in told
+    assert "all clients together have 105 rows" in told
+    assert not (tmp_path / "runs" / "f").exists()
+
+
 def test_the_job_of_the_repository_is_one():
     job = FederatedJob.load(JOBS / "digits_federated.toml")
     assert job.partition.clients == 10

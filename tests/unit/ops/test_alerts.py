@@ -109,3 +109,29 @@ def test_of_processes_that_race_one_opens_an_alert(tmp_path: Path):
     won = [int(racer.communicate()[0]) for racer in racers]
     assert sum(won) == 200
     assert len(read_alerts(tmp_path)) == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"run": "/etc"', '"run": "../up"', '"run": ""', '"run": "a\\u0000"', '"run": "\\ud800"',
+        '"run": [1]', '"event": ["open"]', '"at": "1"', '"at": true', f'"at": 1{"0" * 400}',
+        '"value": ' + "[" * 100_000,
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_an_entry_that_cannot_be_of_a_run_here_is_damage(tmp_path: Path, line: str):
+    """Whatever shows alerts joins the run's name to its folder, and computes with the time."""
+    sound = '"event": "open", "run": "a", "rule": "jump", "at": 1.0'
+    (tmp_path / ALERTS).write_text(f"{{{sound}, {line}}}\n{{{sound}}}\n")
+    log = AlertLog(tmp_path)
+    assert [alert.run for alert in log.read()] == ["a"]
+    assert log.damaged == 1
+
+
+def test_a_number_that_is_too_large_is_none(tmp_path: Path):
+    (tmp_path / ALERTS).write_text(
+        f'{{"event": "open", "run": "a", "rule": "jump", "at": 1, "value": 1{"0" * 400}}}\n'
+    )
+    [alert] = read_alerts(tmp_path)
+    assert math.isnan(alert.value)

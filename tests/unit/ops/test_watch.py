@@ -16,6 +16,7 @@ from qstore_ray.ops.rules import Sample
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
 from qstore_ray.ops.watch.samples import budget_limits, sample_of, usual_silence
+from qstore_ray.ops.watch.standing import attempt_of
 from qstore_ray.ops.watch.watcher import RunWatcher, WatchClocks
 from tests.unit.ops.runs import WrittenRun
 
@@ -57,6 +58,10 @@ def _watcher(folder: Path, clock: Clock, *notifiers: Seen) -> RunWatcher:
 
 def _rules(alerts: list[Alert]) -> list[tuple[str, str, bool]]:
     return [(alert.run, alert.rule, alert.is_open) for alert in alerts]
+
+
+def _open(run: str, rule: str, attempt: str = "") -> Alert:
+    return Alert(run=run, rule=rule, severity="info", opened=1.0, attempt=attempt)
 
 
 def test_a_jump_in_a_running_run_is_logged_and_reported_once(tmp_path: Path, clock: Clock):
@@ -145,13 +150,60 @@ def test_a_silent_run_is_stalled_and_wakes_again(tmp_path: Path, clock: Clock):
 
 
 def test_alerts_of_runs_that_are_gone_or_over_are_closed(tmp_path: Path, clock: Clock):
-    log = AlertLog(tmp_path)
+    log, seen = AlertLog(tmp_path), Seen()
     WrittenRun(tmp_path / "over", "finished").start()
-    for run, rule in (("gone", "nan"), ("over", "jump"), ("over", "failed")):
-        log.open(Alert(run=run, rule=rule, severity="info", opened=1.0))
-    with _watcher(tmp_path, clock) as watcher:
-        watcher.poll()
-    assert [(a.run, a.rule) for a in log.read() if a.is_open] == [("over", "failed")]
+    again = WrittenRun(tmp_path / "again", "finished", generation=2)
+    for run, rule in (("gone", "nan"), ("over", "jump"), ("over", "failed"), ("again", "failed")):
+        log.open(_open(run, rule, "again-000000000000/1" if run == "again" else ""))
+    with _watcher(tmp_path, clock, seen) as watcher:
+        closed = _rules(watcher.poll())
+        assert closed == [
+            (r, n, False) for r, n in (("gone", "nan"), ("over", "jump"), ("again", "failed"))
+        ]
+        assert watcher.poll() == []
+        assert [(a.run, a.rule) for a in log.read() if a.is_open] == [("over", "failed")]
+        shutil.rmtree(tmp_path / "over")
+        assert _rules(watcher.poll()) == [("over", "failed", False)]
+    assert _rules(seen.alerts) == [*closed, ("over", "failed", False)]
+    assert again.path.is_dir()
+
+
+def test_alerts_of_a_watcher_that_ended_are_taken_over(tmp_path: Path, clock: Clock):
+    run, log = WrittenRun(tmp_path / "a"), AlertLog(tmp_path)
+    run.start()
+    run.steps([*CALM, *JUMP])
+    for rule in ("stalled", "memory", "jump", "epoch_jump"):
+        log.open(_open("a", rule))
+    with run.held(), _watcher(tmp_path, clock) as watcher:
+        assert _rules(watcher.poll()) == [("a", "epoch_jump", False)]
+        assert watcher.poll() == []
+        run.steps([5.0], 45)
+        assert _rules(watcher.poll()) == [("a", "stalled", False), ("a", "memory", False)]
+    assert [a.rule for a in log.read() if a.is_open] == ["jump"]
+
+
+def test_alerts_that_time_has_overtaken_are_not_shown_as_open(tmp_path: Path):
+    from qstore_ray.ops.dashboard.panels.alerts import AlertPanel
+    from qstore_ray.ops.health import HealthScope
+    from qstore_ray.ops.health.open_alerts import examine_alerts
+
+    log, run = AlertLog(tmp_path), WrittenRun(tmp_path / "a", "failed")
+    for name, rule, attempt in (
+        ("a", "failed", attempt_of(run.path)),
+        ("a", "jump", ""),
+        ("a", "nan", "a-0/7"),
+        ("b", "nan", ""),
+    ):
+        log.open(_open(name, rule, attempt))
+    found = list(examine_alerts(HealthScope(tmp_path)))
+    assert [(each.name, each.state) for each in found] == [
+        ("alert a failed", "note"),
+        ("alerts", "ok"),
+    ]
+    assert found[-1].found == "1 open, 3 over"
+    assert [each["rule"] for each in AlertPanel(str(tmp_path))()["open"]] == ["failed"]
+    with run.held():
+        assert len(list(examine_alerts(HealthScope(tmp_path)))) == 3
 
 
 def test_trials_of_a_search_are_watched_under_its_name(tmp_path: Path, clock: Clock):
@@ -250,11 +302,11 @@ def test_a_training_with_alerts_has_the_same_bits_and_logs_its_failure(tmp_path:
     x = np.random.default_rng(0).normal(size=(40, 2))
     data = DatasetLoader.from_arrays(x, (x[:, 0] > 0).astype(int))
 
-    def fit(name: str, track: TrackConfig, **options: object):
+    def fit(name: str, track: TrackConfig, existing: str = "error", **options: object):
         return QuantumTrainer(
             ModelConfig(n_qubits=2, layers=1), TrainerConfig(epochs=3, **options),
             name=name, storage=tmp_path, track=track,
-        ).fit(data)  # fmt: skip
+        ).fit(data, existing=existing)  # fmt: skip
 
     plain = TrackConfig(mlflow=False, figures=False)
     watched = plain.model_copy(update={"alerts": AlertsConfig()})
@@ -263,3 +315,10 @@ def test_a_training_with_alerts_has_the_same_bits_and_logs_its_failure(tmp_path:
     with pytest.raises(DivergenceError):
         fit("c", watched, learning_rate=1e307, optimizer="sgd")
     assert {(a.run, a.rule) for a in read_alerts(tmp_path)} == {("c", "nan"), ("c", "failed")}
+    assert all(alert.is_open and alert.attempt.endswith("/1") for alert in read_alerts(tmp_path))
+    with pytest.raises(DivergenceError):
+        fit("c", watched, "resume", learning_rate=1e307, optimizer="sgd")
+    ended = [(a.rule, a.attempt[-2:]) for a in read_alerts(tmp_path) if a.is_open]
+    assert ended == [("nan", "/2"), ("failed", "/2")]
+    fit("c", watched, "replace")
+    assert not any(alert.is_open for alert in read_alerts(tmp_path))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -159,12 +161,56 @@ def test_what_waits_is_sent_before_the_end():
     assert len(server.got) == 3
 
 
+@pytest.mark.parametrize("secret", ["snö", "\udcff\udcfe", "a\nb"])
+def test_any_bytes_are_a_secret_and_any_name_of_a_run_is_sent(secret: str):
+    said: list[str] = []
+    alert = replace(ALERT, run="\udcffœ", value=math.nan)
+    with receiver(200) as server:
+        notifier = WebhookNotifier(
+            WebhookTarget(url=server.url, secret=secret, **QUICK), said.append
+        )
+        notifier.notify(alert)
+        notifier.close(30.0)
+    [(headers, body)] = server.got
+    stamp, _, given = headers["Qstore-Signature"].partition(",v1=")
+    signed = stamp.removeprefix("t=").encode() + b"." + body
+    key = secret.encode("utf-8", "surrogateescape")
+    assert given == hmac.new(key, signed, hashlib.sha256).hexdigest()
+    assert json.loads(body)["run"] == "\udcffœ"
+    assert said == []
+
+
+def test_the_environment_neither_leads_astray_nor_adds_a_login(tmp_path: Path, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password pw\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with receiver(200) as server:
+        deliver(WebhookTarget(url=server.url, attempts=1, **QUICK), ALERT)
+    [(headers, _)] = server.got
+    assert "Authorization" not in headers
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    with pytest.raises(RefusedError, match="certificates of authorities cannot be read"):
+        deliver(WebhookTarget(url="https://127.0.0.1:9/", attempts=1, **QUICK), ALERT)
+
+
 def test_an_attempt_has_a_limit_however_slow_the_receiver_is():
     with receiver(200, hangs=True) as server, pytest.raises(TransientError, match="timed out"):
         deliver(WebhookTarget(url=server.url, attempts=1, attempt_seconds=0.1), ALERT)
 
 
-@pytest.mark.parametrize("url", ["ftp://a/b", "example.org", "https://", "http://ann:pw@h/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a/b", "example.org", "https://", "http://ann:pw@h/x", "http://[::1", "http://h:99999/",
+        "http://h:port/", "http://h:0/", "http://a..b/", "http://.h/", "http://*/", "http://h/a b",
+        "http://h\n/", "http://h/\udcff", f"http://{'a' * 64}.org/", f"http://{'a.' * 130}org/",
+    ],
+    ids=range(16),
+)  # fmt: skip
 def test_a_url_that_is_none_is_refused_without_showing_it(url: str):
     with pytest.raises(ConfigError) as caught:
         WebhookTarget(url=url)

@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from qstore_ray.backends.ibm.keys import KEY_LENGTH
 from qstore_ray.backends.ibm.requests import CircuitRequest
 from qstore_ray.config import Config
+from qstore_ray.files import parsed_json
 
 VERSION: Final = 1
 """Of the lines; a reader refuses a higher one."""
@@ -215,7 +216,7 @@ def decode_line(line: bytes, seq: int, before: str) -> LedgerLine | None:
     if _checksum(found["body"], before).encode() != found["sum"]:
         return None
     try:
-        fields = json.loads(found["body"] + b"}")
+        fields = parsed_json(found["body"] + b"}")
         entry = _ENTRY.validate_python(fields["entry"])
         return LedgerLine(seq, str(fields["at"]), entry, found["sum"].decode())
     except (ValidationError, ValueError, KeyError):

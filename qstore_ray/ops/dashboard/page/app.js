@@ -9,7 +9,7 @@ const SECTIONS = ["runs", "alerts", "searches", "cluster", "hardware"];
 let view = null, source = null, followed = null, waiting = nothing(), drawing = false, routes = 0;
 
 function nothing() {
-  return { rows: new Set(), curves: new Set(), panels: new Set(), problems: new Map() };
+  return { rows: new Set(), curves: new Set(), panels: new Set(), problems: new Map(), gone: new Set() };
 }
 
 /** The view of an address such as `#/run/digits`. */
@@ -81,14 +81,18 @@ function follow(ids) {
     const { all, rows, gone } = JSON.parse(event.data);
     if (all) {
       const now = new Set(rows.map((row) => row.id));
-      for (const id of store.runs.keys()) if (!now.has(id)) store.runs.delete(id);
+      for (const id of store.runs.keys()) if (!now.has(id)) gone.push(id);
     }
     for (const row of rows) {
       if (JSON.stringify(store.runs.get(row.id)) === JSON.stringify(row)) continue;
       store.runs.set(row.id, row);
       waiting.rows.add(row.id);
     }
-    for (const id of gone) store.runs.delete(id);
+    for (const id of gone) {
+      store.runs.delete(id);
+      store.curves.delete(id);
+      waiting.gone.add(id);
+    }
     waiting.rows.reset = true;
     soon();
   });

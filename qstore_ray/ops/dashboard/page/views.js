@@ -100,8 +100,8 @@ export async function run(id) {
   const rest = h("details", { hidden: true }, h("summary", {}, "More curves"), more);
   const empty = h("p", { class: "muted" }, "No epoch has ended yet.");
   const file = (name) => `/api/file?id=${encodeURIComponent(id)}&name=${encodeURIComponent(name)}`;
-  const trouble = h("div"), warned = h("div"), rests = h("div");
-  const element = h("div", {}, back(), head, warned, trouble, section("curves", "Curves", empty, main, rest), rests);
+  const trouble = h("div"), warned = h("div"), lost = h("div"), rests = h("div");
+  const element = h("div", {}, back(), head, lost, warned, trouble, section("curves", "Curves", empty, main, rest), rests);
   rests.append(details(found, file));
   /** What is no event: files, checkpoints and the last metrics, when the run went on. */
   const again = async () => {
@@ -111,7 +111,9 @@ export async function run(id) {
   let at = Date.now();
   const view = {
     title: found.name, element, follows: [id],
-    changed(store, { rows, curves, panels, problems }) {
+    changed(store, { rows, curves, panels, problems, gone }) {
+      if (gone.has(id)) lost.replaceChildren(problem("This run is no longer there: its folder was deleted or moved. What is shown here is what was known of it."));
+      else if (rows.has(id) || curves.has(id)) lost.replaceChildren();
       if (panels.has("alerts")) warned.replaceChildren(...alertsOf(store.panels.get("alerts"), id));
       const row = store.runs.get(id) ?? found;
       if (rows.has(id) && head.hasChildNodes() && (row.status !== "running" || Date.now() - at > READ_AGAIN)) {

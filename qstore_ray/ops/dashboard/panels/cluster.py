@@ -6,6 +6,7 @@ Nothing is started, joined or removed. Ray's server is asked over HTTP, with the
 from __future__ import annotations
 
 import json
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -45,7 +46,7 @@ def _asked(url: str) -> Table:
         nodes = _get(f"{url}/nodes?view=summary", token)["data"]["summary"]
         jobs = _get(f"{url}/api/jobs/", token)
         return {"machines": [_node(each) for each in nodes], "jobs": _jobs(jobs), "problem": ""}
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as exc:
         reason = f"{type(exc).__name__}: {exc}"
         return {"machines": [], "jobs": [], "problem": f"Ray's server does not answer ({reason})"}
 

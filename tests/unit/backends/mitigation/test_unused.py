@@ -85,12 +85,13 @@ def test_extrapolating_wrong_readout_changes_no_value():
     )
 
 
-def test_a_training_says_it_before_it_begins(caplog):
+def test_a_training_says_it_before_it_begins(caplog, tmp_path):
     rng = np.random.default_rng(0)
     dataset = DatasetLoader.from_arrays(rng.normal(size=(40, 2)), rng.integers(0, 2, 40))
     trainer = QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1),
         TrainerConfig(epochs=1, noise={"readout": 0.1}, mitigation=ZNE),
+        storage=str(tmp_path),
         track=TrackConfig(mlflow=False, figures=False),
     )
     with caplog.at_level(logging.WARNING, "qstore_ray.train.checks"):

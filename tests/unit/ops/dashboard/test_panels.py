@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from qstore_ray.backends.ibm.ledger.replay import LEDGER
 from qstore_ray.errors import UnknownNameError
 from qstore_ray.ops.alerts import Alert, AlertLog
 from qstore_ray.ops.dashboard.panels.alerts import AlertPanel
-from qstore_ray.ops.dashboard.panels.cluster import cluster_panel
+from qstore_ray.ops.dashboard.panels.cluster import _asked, cluster_panel
 from qstore_ray.ops.dashboard.panels.hardware import HardwarePanel
 from qstore_ray.ops.dashboard.panels.searches import SearchPanel
 from qstore_ray.testing.search_spaces import SPACE
@@ -34,6 +36,7 @@ def test_alerts_are_shown_open_ones_first_and_with_the_run_that_they_are_of(tmp_
     assert panel() == {"open": [], "closed": [], "damaged": 0}
     log = AlertLog(tmp_path)
     for at, run in enumerate(("first", "study/trial-0001", "<b>")):
+        (tmp_path / run).mkdir(parents=True)
         log.open(alert(run, "nan", float(at)))
     log.close("first", "nan", 9.0)
     with log.path.open("a") as file:
@@ -123,5 +126,31 @@ def test_searches_are_shown_with_their_state(tmp_path: Path) -> None:
 
 def test_without_a_cluster_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "ray://[::1")  # no address at all
     assert not cluster_panel()["running"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("says", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n{", b""])
+def test_another_server_at_rays_port_is_no_ray(monkeypatch, tmp_path: Path, says: bytes):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(says)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", url)
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        assert not cluster_panel()["running"]
+        monkeypatch.setattr("qstore_ray.ops.dashboard.panels.cluster.read_token", lambda _: "t")
+        assert _asked(url)["problem"].startswith("Ray's server does not answer")

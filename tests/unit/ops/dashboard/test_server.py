@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +19,8 @@ from typing import Any
 import pytest
 
 from qstore_ray.cli.app import main
-from qstore_ray.ops.dashboard.board import MOST_READERS
+from qstore_ray.ops.dashboard.board import MOST_READERS, Board
+from qstore_ray.ops.dashboard.listing import RunListing
 from qstore_ray.ops.dashboard.server import MOST_RUNS
 from qstore_ray.track.jsonl import MetricsFile
 from tests.guides import blocks_of
@@ -198,7 +201,6 @@ def test_runs_side_by_side(page: ServedPage) -> None:
         ("/api/compare", 409, "nothing to be compared with"),
         ("/api/compare?id=first&id=first", 409, "nothing to be compared with"),
         ("/api/compare?" + "&".join(["id=first"] * (MOST_RUNS + 1)), 422, "at most"),
-        ("/api/events?id=no-such", 404, "unknown run"),
         ("/api/panel?name=no-such", 422, "no such panel"),
         ("/api/search?id=no-such", 404, "unknown study"),
         ("/nothing", 404, "Not Found"),
@@ -232,7 +234,8 @@ def test_events_begin_with_everything_and_then_say_what_changes(tmp_path: Path) 
         with MetricsFile(folder / "metrics.jsonl") as file:
             file.append({"event": "step", "epoch": 2, "step": 21, "loss": 0.3})
             file.append({"event": "step", "epoch": 2, "step": 22, "loss": 0.3})
-            assert take(events, "curves")["records"][-1] == {"at": 2, "step": 22}
+            while take(events, "curves")["records"][-1] != {"at": 2, "step": 22}:
+                pass  # the two may be read one by one
             file.append(epoch_record(2))
             assert take(events, "curves")["records"] == [
                 {k: v for k, v in epoch_record(2).items() if k not in {"event", "step"}}
@@ -250,6 +253,73 @@ def test_events_begin_with_everything_and_then_say_what_changes(tmp_path: Path) 
         shutil.rmtree(tmp_path / "later")
         while "later" not in changed["gone"]:
             changed = take(events, "runs")
+
+
+def test_runs_that_are_gone_are_said_and_refuse_nobody_its_events(tmp_path: Path) -> None:
+    """A page that connects again asks for the runs that it knew; EventSource gives up at a 404."""
+    make_run(tmp_path, "here")
+    with served(tmp_path) as page:
+        events = page.events("/api/events?id=gone&id=here&id=gone/trial-1")
+        first = take(events, "runs")
+        assert [row["id"] for row in first["rows"]] == ["here"]
+        assert first["gone"] == ["gone", "gone/trial-1"]
+        assert take(events, "curves")["run"] == "here"
+        assert page.ask("/api/run?id=gone")[0] == 404
+
+
+def test_a_panel_that_hangs_says_so_and_the_others_are_there(monkeypatch) -> None:
+    never = threading.Event()
+    calls: list[str] = []
+
+    def hangs() -> None:
+        calls.append("begun")
+        never.wait()
+
+    monkeypatch.setattr("qstore_ray.ops.dashboard.board.LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr("qstore_ray.ops.dashboard.board.PANEL_SECONDS", 0.05)
+
+    async def read() -> dict[str, str]:
+        board = Board(RunListing("absent"), {"hangs": hangs, "quick": lambda: {"x": 1}})
+        async with board.read():
+            for name in board.panels:
+                await board.panel(name)
+            await board.panel("hangs")
+            board.check()
+        return board.shown
+
+    shown = asyncio.run(read())
+    assert json.loads(shown["quick"]) == {"x": 1}
+    assert "still waiting" in json.loads(shown["hangs"])["problem"]
+    assert calls == ["begun"]
+    never.set()
+
+
+@pytest.mark.parametrize(
+    "others", ['state={"a": 1}', "a b", "é=1", "x=[1]; y", 'q="', "a=b=c"], ids=range(6)
+)
+def test_cookies_of_other_programs_on_this_machine_do_not_matter(
+    page: ServedPage, others: str
+) -> None:
+    _, answer, _ = page.ask("/session", method="POST")
+    own = answer["set-cookie"].partition(";")[0]
+    for cookie in (f"{others}; {own}", f"{own}; {others}"):
+        assert page.ask("/api/runs", {"Cookie": cookie.encode().decode("latin-1")})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("asks", "path", "status"),
+    [
+        ("same-origin", "/api/runs", 200), ("none", "/api/runs", 200),
+        ("same-site", "/api/runs", 401), ("cross-site", "/api/events", 401),
+        ("same-site", "/", 200),
+    ],
+)  # fmt: skip
+def test_a_page_of_another_port_gets_nothing_with_our_cookie(
+    page: ServedPage, asks: str, path: str, status: int
+) -> None:
+    _, answer, _ = page.ask("/session", method="POST")
+    cookie = answer["set-cookie"].partition(";")[0]
+    assert page.ask(path, {"Cookie": cookie, "Sec-Fetch-Site": asks})[0] == status
 
 
 def test_a_storage_folder_that_appears_later_is_no_error(tmp_path: Path) -> None:

@@ -1,0 +1,172 @@
+"""`lr_scheduler` of Q-Store 4.1 as `trainer.schedule`. The old ones advanced once an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from qstore_ray.migrate.draft import JobDraft, known
+from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.types import Table
+
+_EPOCH: Final = {"unit": "epoch"}
+
+
+class MovedSchedule(NamedTuple):
+    """A schedule of a job, its options, and what is different."""
+
+    name: str
+    options: Table
+    rate: float | None = None
+    text: str = ""
+
+
+def take_schedule(draft: JobDraft, table: OldTable) -> None:
+    """Write `trainer.schedule` and its options."""
+    key, new = "lr_scheduler", "trainer.schedule"
+    old = known(table, key)
+    if key not in table.values or (old is None and not isinstance(table.values[key], Unread)):
+        draft.default(table, key, new, "constant")
+        if "lr_scheduler_params" in table.values:
+            draft.drop(table, "lr_scheduler_params", "they had no effect without lr_scheduler")
+        return
+    given = known(table, "lr_scheduler_params", {}) or {}
+    if isinstance(table.values.get("lr_scheduler_params"), Unread):
+        draft.note(
+            table, "lr_scheduler_params", "unknown", new="trainer.schedule_options",
+            text="it is computed in the program; write trainer.schedule_options yourself",
+        )  # fmt: skip
+        return
+    if isinstance(old, str) and old not in SCHEDULES:
+        draft.take(
+            table, key, new, "constant", state="changed",
+            text="unknown; the old trainer logged a warning, and kept the rate constant",
+        )  # fmt: skip
+        return
+    if old is None:
+        draft.take(table, key, new)
+        return
+    rate = float(known(table, "learning_rate", 0.01))
+    missing = [each for each in NEEDED.get(old, ()) if each not in given]
+    if missing or any(isinstance(each, Unread) for each in given.values()):
+        what = ", ".join(missing) or "some of its parameters"
+        draft.note(
+            table, key, "unknown", new=new,
+            text=f"{what} cannot be known; without it the old trainer kept the rate constant",
+        )  # fmt: skip
+        return
+    moved = SCHEDULES[old](given, rate)
+    draft.take(table, key, new, moved.name, text=moved.text)
+    if moved.rate is not None:
+        draft.set("trainer.learning_rate", moved.rate)
+    if moved.options:
+        draft.set("trainer.schedule_options", moved.options)
+    if "lr_scheduler_params" in table.values:
+        draft.note(
+            table, "lr_scheduler_params", "renamed", new="trainer.schedule_options",
+            new_value=moved.options, text=_left_out(given),
+        )  # fmt: skip
+
+
+def _step(given: Table, rate: float) -> MovedSchedule:
+    options = {"step_size": given["step_size"], "gamma": given.get("gamma", 0.1), **_EPOCH}
+    return MovedSchedule("step", options)
+
+
+def _exponential(given: Table, rate: float) -> MovedSchedule:
+    return MovedSchedule("exponential", {"gamma": given.get("gamma", 0.95), **_EPOCH})
+
+
+def _cosine(given: Table, rate: float) -> MovedSchedule:
+    lowest = _share(given.get("eta_min", 0.0), rate)
+    options = {"T_max": given["T_max"], "eta_min": lowest, **_EPOCH}
+    return MovedSchedule("cosine", options, text="eta_min is a share of learning_rate here")
+
+
+def _cyclic(given: Table, rate: float) -> MovedSchedule:
+    most = float(given["max_lr"])
+    options = {
+        "base": _share(rate, most),
+        "step_size_up": given["step_size"],
+        "mode": given.get("mode", "triangular"),
+        "gamma": given.get("gamma", 1.0),
+        **_EPOCH,
+    }
+    text = "learning_rate is the highest rate here, and base the lowest one's share of it"
+    return MovedSchedule("cyclic", options, max(most, rate), text)
+
+
+def _one_cycle(given: Table, rate: float) -> MovedSchedule:
+    options = {
+        "pct_start": given.get("pct_start", 0.3),
+        "div_factor": given.get("div_factor", 25.0),
+        "final_div_factor": given.get("final_div_factor", 1e4),
+        "anneal_strategy": "linear",
+        **_EPOCH,
+    }
+    text = "the cycle is the whole run here, not total_steps; the old rate became negative after it"
+    return MovedSchedule("one_cycle", options, text=text)
+
+
+def _plateau(given: Table, rate: float) -> MovedSchedule:
+    options = {name: given[name] for name in ("factor", "patience", "threshold") if name in given}
+    options |= {
+        "mode": given.get("mode", "min"),
+        "threshold_mode": "abs",
+        "min_factor": _share(given.get("min_lr", 1e-7), rate),
+    }
+    text = "here the monitored metric decides; the old trainer gave it the number of the epoch"
+    return MovedSchedule("plateau", options, text=text)
+
+
+def _warmup(given: Table, rate: float) -> MovedSchedule:
+    """The old rate in epoch t was (t + 1)/W of the target, so it was reached in epoch W − 1."""
+    epochs = int(given["warmup_steps"])
+    if epochs <= 1:
+        return MovedSchedule("constant", {}, text="the first epoch had the target rate already")
+    options = {
+        "length": epochs - 1,
+        "shape": "linear",
+        "start_factor": 1.0 / epochs,
+        "then": {"name": "constant"},
+        **_EPOCH,
+    }
+    text = "the same rates; a schedule after it stands in then"
+    return MovedSchedule("warmup", options, text=text)
+
+
+SCHEDULES: Final[dict[str, Callable[[Table, float], MovedSchedule]]] = {
+    "step": _step,
+    "exponential": _exponential,
+    "cosine": _cosine,
+    "cyclic": _cyclic,
+    "onecycle": _one_cycle,
+    "plateau": _plateau,
+    "warmup": _warmup,
+}
+"""Old name → what it becomes."""
+
+NEEDED: Final = {
+    "step": ("step_size",),
+    "cosine": ("T_max",),
+    "cyclic": ("max_lr", "step_size"),
+    "onecycle": ("total_steps",),
+    "warmup": ("warmup_steps",),
+}
+"""What the old schedulers could not be made without."""
+
+_READ: Final = {
+    "step_size", "gamma", "T_max", "eta_min", "max_lr", "mode", "total_steps", "pct_start",
+    "div_factor", "final_div_factor", "factor", "patience", "threshold", "min_lr", "warmup_steps",
+    "verbose",
+}  # fmt: skip
+
+
+def _share(part: Any, whole: float) -> float:
+    """`part` divided by `whole`, at most 1."""
+    return min(1.0, float(part) / whole) if whole else 0.0
+
+
+def _left_out(given: Table) -> str:
+    left = sorted(set(given) - _READ)
+    return f"without a counterpart: {', '.join(left)}" if left else ""

@@ -1,0 +1,161 @@
+"""Which lines are under review: those that changed since a commit, or whole files.
+
+The changes are those between the merge base with the commit and the files as they are on disk, new
+files included that git does not ignore. So a review of a branch does not see what others changed on
+the main branch meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from qstore_ray.errors import DataError, UsageError
+from qstore_ray.review.git import GitProject
+
+SUFFIXES: Final = (".py", ".ipynb")
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+_SKIPPED: Final = {".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"}
+
+
+@dataclass(frozen=True)
+class ReviewScope:
+    """What is under review.
+
+    Args:
+        root: the folder that paths are relative to.
+        lines: path → its lines under review; None for all of them.
+        git: the project, if the folder is under git.
+        since: the commit that changes are counted from; empty for whole files.
+    """
+
+    root: Path
+    lines: Mapping[str, frozenset[int] | None] = field(default_factory=dict)
+    git: GitProject | None = None
+    since: str = ""
+
+    def has(self, path: str, lines: Iterable[int]) -> bool:
+        """Whether any of these lines is under review."""
+        if path not in self.lines:
+            return False
+        changed = self.lines[path]
+        return changed is None or not changed.isdisjoint(lines)
+
+
+def find_scope(folder: Path, named: Sequence[str]) -> ReviewScope:
+    """What the words after `qstore review` mean: paths, a commit, or nothing for `HEAD`.
+
+    Raises:
+        UsageError: a word that is neither a path nor a commit, or several commits.
+        DataError: no Python in the paths.
+    """
+    paths = [word for word in named if (folder / word).exists()]
+    revisions = [word for word in named if word not in paths]
+    if paths and not revisions:
+        return _of_paths(folder, paths)
+    git = GitProject.around(folder)
+    for word in revisions:
+        if not git.has(word):
+            raise _unknown_error(word)
+    if len(revisions) > 1 or paths:
+        raise UsageError(
+            "give one commit, or paths",
+            field="REV",
+            value=" ".join(named),
+            fix="qstore review main, or qstore review FILE FOLDER.",
+        )
+    return _of_changes(git, revisions[0] if revisions else "HEAD")
+
+
+def python_files(scope: ReviewScope) -> list[str]:
+    """All Python files of the project, as paths from its root, sorted.
+
+    Without git these are the files under review alone.
+    """
+    if scope.git is None:
+        return sorted(path for path in scope.lines if path.endswith(".py"))
+    listed = scope.git.ask("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    found = {path for path in listed.split("\0") if path.endswith(".py")}
+    return sorted(path for path in found if (scope.root / path).is_file())
+
+
+def _of_paths(folder: Path, paths: Sequence[str]) -> ReviewScope:
+    try:
+        git: GitProject | None = GitProject.around(folder)
+    except UsageError:
+        git = None
+    root = git.root if git is not None else folder.resolve()
+    found: dict[str, frozenset[int] | None] = {}
+    for path in paths:
+        for file in _files(folder / path):
+            whole = file.resolve()
+            inside = whole.is_relative_to(root)
+            found[(whole.relative_to(root) if inside else whole).as_posix()] = None
+    if not found:
+        raise DataError(
+            "there is no Python file or notebook here",
+            field="PATHS",
+            value=" ".join(paths),
+            fix="Name .py or .ipynb files, or a folder with some.",
+        )
+    return ReviewScope(root, dict(sorted(found.items())), git)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        is_skipped = not _SKIPPED.isdisjoint(file.relative_to(path).parts)
+        if file.suffix in SUFFIXES and not is_skipped and file.is_file():
+            yield file
+
+
+def _of_changes(git: GitProject, revision: str) -> ReviewScope:
+    base = git.ask("merge-base", "--end-of-options", revision, "HEAD").strip()
+    diff = git.ask(
+        "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", "--no-renames",
+        "--diff-filter=AM", "--src-prefix=a/", "--dst-prefix=b/", base, "--",
+        *(f"*{suffix}" for suffix in SUFFIXES),
+    )  # fmt: skip
+    found: dict[str, frozenset[int] | None] = dict(_changed_lines(diff))
+    listed = git.ask("ls-files", "-z", "--others", "--exclude-standard")
+    for path in listed.split("\0"):
+        if path.endswith(SUFFIXES):
+            found[path] = None
+    return ReviewScope(git.root, dict(sorted(found.items())), git, base)
+
+
+def _changed_lines(diff: str) -> Iterator[tuple[str, frozenset[int]]]:
+    """Each file of a diff without context, with the numbers of its new lines."""
+    for part in re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]:
+        named = re.search(r'^\+\+\+ (?:b/(.*?)|"b/(.*)")\t?$', part, re.MULTILINE)
+        if named is None:
+            continue
+        lines: set[int] = set()
+        for hunk in _HUNK.finditer(part):
+            first, count = int(hunk[1]), int(hunk[2] if hunk[2] is not None else 1)
+            # Where lines were only deleted, the lines around them have changed their meaning.
+            lines |= set(range(first, first + count)) if count else {first, first + 1}
+        yield named[1] or _unquoted(named[2]), frozenset(lines)
+
+
+def _unquoted(name: str) -> str:
+    """A path as git quotes it: octal bytes and escapes."""
+    raw = re.sub(
+        rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), name.encode("latin-1", "ignore")
+    )
+    return raw.replace(b'\\"', b'"').replace(b"\\\\", b"\\").decode("utf-8", "replace")
+
+
+def _unknown_error(word: str) -> UsageError:
+    hint = (
+        f"Check out {word.rpartition('..')[2] or 'HEAD'} and give {word.partition('..')[0]} alone: "
+        "the files on disk are reviewed."
+        if ".." in word
+        else "Give a commit that git knows, such as main or HEAD~3, or a path that exists."
+    )
+    return UsageError("neither a path nor a commit", field="REV", value=word, fix=hint)

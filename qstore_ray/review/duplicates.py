@@ -1,0 +1,133 @@
+"""QS120: six or more lines under review that stand elsewhere in the project, too.
+
+Lines are compared without indentation, comments and blank lines; imports and docstrings do not
+count. Six short lines, such as closing brackets, are no duplicate: a piece has at least `_LEAST`
+characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from qstore_ray.review.changes import ReviewScope
+from qstore_ray.review.flaw import Flaw
+
+SHORTEST: Final = 6
+"""Lines of the shortest duplicate."""
+
+_LEAST: Final = 120
+_COMMENT: Final = re.compile(r"(^|\s+)#\s.*$")
+_QUOTES: Final = re.compile(r'^[rbuRBU]{0,2}("""|\'\'\')')
+_IMPORT: Final = re.compile(r"^(from\s+\S+\s+)?import\s")
+
+
+class CodeLines(NamedTuple):
+    """The lines of a file that are compared: their numbers (K,), and their texts (K,)."""
+
+    path: str
+    numbers: Sequence[int]
+    texts: Sequence[str]
+
+
+class _Copy(NamedTuple):
+    path: str
+    start: int
+    length: int
+
+
+def find_duplicates(scope: ReviewScope, files: Mapping[str, str]) -> list[Flaw]:
+    """The longest pieces under review that another place repeats, each of them once.
+
+    Args:
+        scope: what is under review. files: the texts of all files of the project by path.
+    """
+    compared = {path: code_lines(path, text) for path, text in sorted(files.items())}
+    places: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for path, lines in compared.items():
+        for start in range(len(lines.texts) - SHORTEST + 1):
+            places[hash(tuple(lines.texts[start : start + SHORTEST]))].append((path, start))
+    found: list[Flaw] = []
+    for path in sorted(set(scope.lines) & set(compared)):
+        found += _in_file(scope, compared, places, compared[path])
+    return found
+
+
+def code_lines(path: str, text: str) -> CodeLines:
+    """The lines of a file that are compared."""
+    numbers, texts = [], []
+    closing = ""  # what ends the docstring or the import that is open
+    for number, line in enumerate(text.splitlines(), start=1):
+        code = line.strip()
+        if closing:
+            closing = "" if closing in code else closing
+            continue
+        if quotes := _QUOTES.match(code):
+            rest = code[quotes.end() :]
+            closing = "" if quotes[1] in rest else quotes[1]
+            continue
+        if _IMPORT.match(code):
+            closing = ")" if "(" in code and ")" not in code else ""
+            continue
+        if code := _COMMENT.sub("", code):
+            numbers.append(number)
+            texts.append(code)
+    return CodeLines(path, numbers, texts)
+
+
+def _in_file(
+    scope: ReviewScope,
+    compared: Mapping[str, CodeLines],
+    places: Mapping[int, list[tuple[str, int]]],
+    lines: CodeLines,
+) -> Iterator[Flaw]:
+    start = 0
+    while start <= len(lines.texts) - SHORTEST:
+        window = hash(tuple(lines.texts[start : start + SHORTEST]))
+        copies = [
+            _Copy(path, at, _length(lines, start, compared[path], at))
+            for path, at in places[window]
+            if path != lines.path or at < start  # of two in one file, the second is reported
+        ]
+        best = max(copies, key=lambda each: each.length, default=None)
+        if best is None or best.length < SHORTEST:
+            start += 1
+            continue
+        numbers = lines.numbers[start : start + best.length]
+        characters = sum(map(len, lines.texts[start : start + best.length]))
+        if characters >= _LEAST and scope.has(lines.path, numbers):
+            yield _flaw(lines.path, numbers, best, compared[best.path])
+        start += best.length
+
+
+def _is_test(path: str) -> bool:
+    """Whether a file is of tests, which repeat lines so that each can be read by itself."""
+    return any(part.startswith("test") for part in path.split("/"))
+
+
+def _length(one: CodeLines, start: int, other: CodeLines, at: int) -> int:
+    """How many lines from here on are the same."""
+    most = min(len(one.texts) - start, len(other.texts) - at)
+    if one.path == other.path:
+        most = min(most, start - at)  # a piece is no copy of itself
+    length = 0
+    while length < most and one.texts[start + length] == other.texts[at + length]:
+        length += 1
+    return length
+
+
+def _flaw(path: str, numbers: Sequence[int], copy: _Copy, other: CodeLines) -> Flaw:
+    first = other.numbers[copy.start]
+    last = other.numbers[copy.start + copy.length - 1]
+    where = "lines" if copy.path == path else f"{copy.path}, lines"
+    return Flaw(
+        rule="QS120",
+        level="note" if _is_test(path) else "warning",
+        path=path,
+        line=numbers[0],
+        end_line=numbers[-1],
+        message=f"{copy.length} lines are the same as {where} {first} to {last}",
+        rewrite="Make them one function, and call it from both places.",
+    )

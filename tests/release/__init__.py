@@ -1,0 +1,1 @@
+"""Releases of a small package: built, signed, published and rolled back with the real programs."""

@@ -1,0 +1,1 @@
+"""Compliance documents of runs."""

@@ -1,0 +1,152 @@
+"""`make mutation [ARGS="learn/schedules --share 0.2"]`: test mutants, write the figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+from tools.mutation import copy, page
+from tools.mutation.mutants import Mutant, Sample, write_mutants
+from tools.mutation.server import PLAN
+from tools.mutation.verdicts import Verdict, matched, read_reasons
+
+TARGETS = ("learn", "circuits", "simulate/compile")
+REASONS = Path(__file__).with_name("reasons.toml")
+_PYTEST = (
+    *("-p", "tools.mutation.server", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"),
+    *("-o", "timeout=0", "-m", "not slow and not ray", "--capture=no", "--tb=native", "-qq"),
+)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Test each target in turn; all of them have a record then, and the page is written."""
+    parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
+    parser.add_argument("targets", nargs="*", default=TARGETS, help="below qstore_ray; default all")
+    parser.add_argument("--share", type=float, default=1.0, help="of the mutants, by their names")
+    parser.add_argument("--seed", type=int, default=7, help="of the sample")
+    parser.add_argument("--work", help="folder of the copy and the verdicts")
+    parser.add_argument("--fresh", action="store_true", help="forget the verdicts of earlier runs")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--test-seconds", type=float, default=2.0, help="a slower test is left out")
+    parser.add_argument(
+        "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
+    )
+    parser.add_argument(
+        "--minutes", type=float, help="for each target; 0 only writes what is known"
+    )
+    parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
+    given = parser.parse_args(words)
+    work = copy.folder(given.work)
+    if given.fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    records, stale = [], []
+    for target in given.targets:
+        record, lines = _record(target, given, work)
+        records.append(record)
+        stale += lines
+    page.show(records)
+    if not given.no_write and set(given.targets) <= set(TARGETS):
+        page.write(records, TARGETS)
+    if stale:
+        raise SystemExit("\n".join(f"{REASONS.name}: {line}" for line in stale))
+
+
+def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Record, list[str]]:
+    """Test the mutants of one target; what was found, and a sentence for each stale reason."""
+    place = work / target.replace("/", "-")
+    root = place / "copy"
+    copy.refresh(root)
+    os.chdir(root)  # mutmut reads its configuration from the working folder
+    sample = Sample(given.seed, given.share)
+    make = partial(write_mutants, root, kept=place / "made", sample=sample)
+    with Pool(given.processes) as pool:
+        mutants = [each for found in pool.imap(make, copy.sources(target)) for each in found]
+    chosen = [each for each in mutants if each.name in sample]
+    print(f"{target}: {len(mutants)} mutants, {len(chosen)} of them in the sample", flush=True)
+    if given.minutes != 0:
+        _run(place, root, target, chosen, given)
+    known = _known(place)
+    verdicts = [
+        Verdict(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"])
+        for each in chosen
+        if (found := _valid(known.get(each.name), each))
+    ]
+    if len(verdicts) < len(chosen) and given.minutes is None:
+        raise SystemExit(f"{len(chosen) - len(verdicts)} mutants have no verdict; run this again")
+    mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
+    reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
+    record = page.Record(
+        *(target, given.share, given.seed, given.test_seconds, given.mutant_seconds),
+        *(mutants, verdicts, reasons),
+    )
+    return record, stale
+
+
+def _run(
+    place: Path, root: Path, target: str, chosen: list[Mutant], given: argparse.Namespace
+) -> None:
+    files = copy.tests(target)
+    digests = {path: copy.digest(root / path) for path in files}
+    known = _known(place)
+    pending = []
+    for mutant in chosen:
+        found = _valid(known.get(mutant.name), mutant)
+        killer = (found or {}).get("killer")
+        file, _, mark = (killer or "::@").partition("::")[0], "", (killer or "@").rpartition("@")[2]
+        if found and found["status"] in {"killed", "timeout"}:
+            if not killer or digests.get(file) == mark:
+                continue
+            found = None
+        pending.append({**asdict(mutant), "seen": (found or {}).get("seen")})
+    scratch = place / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    plan = {
+        "mutants": pending,
+        "digests": digests,
+        "tests": str(place / "tests.jsonl"),
+        "verdicts": str(place / "verdicts.jsonl"),
+        "scratch": str(scratch),
+        "processes": given.processes,
+        "ends": time.time() + 60.0 * (math.inf if given.minutes is None else given.minutes),
+        "test_seconds": given.test_seconds,
+        "mutant_seconds": given.mutant_seconds,
+    }
+    (place / "plan.json").write_text(json.dumps(plan))
+    environment = {
+        **os.environ,
+        PLAN: str(place / "plan.json"),
+        "PYTHONPATH": str(root),
+        "TMPDIR": str(scratch),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *_PYTEST, *files], cwd=root, env=environment, check=False
+    )
+
+
+def _known(place: Path) -> dict[str, dict[str, Any]]:
+    """The last verdict on each mutant."""
+    path = place / "verdicts.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {each["name"]: each for each in map(json.loads, lines)}
+
+
+def _valid(found: dict[str, Any] | None, mutant: Mutant) -> dict[str, Any] | None:
+    """A verdict holds while the code of the function is the same."""
+    return found if found and found["digest"] == mutant.digest else None
+
+
+if __name__ == "__main__":
+    main()

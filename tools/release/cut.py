@@ -1,0 +1,160 @@
+"""`make release VERSION=…`: everything that can fail comes before anything that changes.
+
+The release commit is made in a worktree of its own. It is built twice, tried and signed; then the
+branch moves to it and the tag is set. An error on the way leaves the checkout as it was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.release import changelog, numbers
+from tools.release.bare import call, try_wheel
+from tools.release.build import build, refuse_unless_same
+from tools.release.contents import refuse_if_missing
+from tools.release.errors import ReleaseError
+from tools.release.project import CHANGELOG, Project
+from tools.release.repository import Repository
+from tools.release.signing import Signer
+from tools.release.steps import Steps
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+
+def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
+    """Release the checked-out commit as a version; the folder with its files.
+
+    `ReleaseError` if the checkout, the version, the changelog or the key is not fit for a release,
+    or a build, a check or a bare environment fails.
+    """
+    repository = Repository(project.root)
+    signer = Signer(key, project.root / project.signers)
+    with steps.step("checkout, version, changelog and key are fit for a release"):
+        repository.refuse_unless_clean(project.branch)
+        version = numbers.checked(text, repository.versions())
+        changelog.unreleased(project.read(CHANGELOG))
+        signer.refuse_unless_allowed()
+    with repository.worktree("HEAD") as folder:
+        staged = Project.at(folder)
+        staged.write_version(str(version))
+        staged.write_images(str(version))
+        dated = changelog.released(staged.read(CHANGELOG), str(version), today())
+        staged.write(CHANGELOG, dated)
+        commit = Repository(folder).commit(f"Release {version}")
+        out = prepare(staged, project.root / "dist" / text, commit, signer, steps)
+        with steps.step(f"tag v{version}"):
+            repository.forward(commit)
+            repository.tag(text, commit, f"Release {version}", key, signer.signers)
+    open_next(project, version)
+    return out
+
+
+def sdist(project: Project, text: str, steps: Steps) -> Path:
+    """Build the tag of a version and leave its sdist in dist/: on CI, before the wheels.
+
+    `ReleaseError` if the tag does not have this version, or two builds differ.
+    """
+    with (
+        Repository(project.root).worktree(f"v{text}") as folder,
+        tempfile.TemporaryDirectory() as tmp,
+    ):
+        staged = Project.at(folder)
+        if staged.version != text:
+            raise ReleaseError(f"the tag v{text} has the version {staged.version}: set another tag")
+        archive, _ = _built(Repository(folder), "HEAD", Path(tmp), steps)
+        target = project.root / "dist" / archive.name
+        target.parent.mkdir(exist_ok=True)
+        return Path(shutil.copyfile(archive, target))
+
+
+def prepare(
+    staged: Project, out: Path, commit: str, signer: Signer, steps: Steps, *, known: bool = False
+) -> Path:
+    """Build a commit, try it and sign it; `out` holds all files of the release in the end.
+
+    Code that was released before is `known`: it is built once, and tried on one Python.
+    """
+    version = staged.version
+    repository = Repository(staged.root)
+    with tempfile.TemporaryDirectory(prefix="release-") as scratch:
+        built = _built(repository, commit, Path(scratch), steps, known=known)
+        for archive in built:
+            refuse_if_missing(archive, repository.tracked(staged.package), staged.unpacked)
+        with steps.step(
+            "every file of the package is in the sdist and the wheel; metadata checked"
+        ):
+            call([sys.executable, "-m", "twine", "check", "--strict", *map(str, built)])
+        minors = staged.pythons[:1] if known else staged.pythons
+        bare = try_wheel(staged, built[1], minors, Path(scratch) / "bare", steps)
+        out.mkdir(parents=True, exist_ok=True)
+        for stale in out.iterdir():
+            stale.unlink()
+        for archive in built:
+            (out / archive.name).write_bytes(archive.read_bytes())
+        if staged.bill and staged.lock:
+            with steps.step("bill of materials, with hashes and licences"):
+                _write_bill(staged, bare[0], out / f"{staged.package}-{version}.cdx.json", steps)
+    (out / "NOTES.md").write_text(_notes(staged, version, commit), "utf-8")
+    with steps.step("checksums, signed and verified"):
+        signer.sign(out)
+    steps.say(f"           {_attestations()}")
+    return out
+
+
+def _built(
+    repository: Repository, commit: str, scratch: Path, steps: Steps, *, known: bool = False
+) -> list[Path]:
+    """Two builds in folders of other names and depths; the first, if they are the same bits."""
+    with steps.step("built"):
+        first = build(repository, commit, scratch / "one")
+    if known:
+        return first
+    with steps.step("built again in another folder: the same bits"):
+        refuse_unless_same(first, build(repository, commit, scratch / "another" / "place"))
+    return first
+
+
+def _write_bill(staged: Project, python: Path, out: Path, steps: Steps) -> None:
+    assert staged.bill
+    assert staged.lock
+    program = str(staged.root / staged.bill)
+    words = ["--lock", staged.lock, "--python", str(python), "--output", str(out)]
+    steps.say(f"           {call([sys.executable, program, *words]).strip()}")
+
+
+def _notes(staged: Project, version: str, commit: str) -> str:
+    """What changed, and how to check the files."""
+    body = changelog.section(staged.read(CHANGELOG), version).body
+    return (
+        f"# {staged.name} {version}\n\n{body}\n\n## Verify\n\n"
+        f"Commit {commit}. {_attestations()}\n\n```console\n"
+        f"$ ssh-keygen -Y verify -f {staged.signers} -I release -n qstore-release "
+        "-s SHA256SUMS.sig < SHA256SUMS\n$ sha256sum -c SHA256SUMS\n```\n"
+    )
+
+
+def _attestations() -> str:
+    """Attestations name the CI job that built a file; only such a job can make them."""
+    if "ACTIONS_ID_TOKEN_REQUEST_URL" in os.environ:
+        return "attestations: the job that uploads the files makes them"
+    return "attestations: none, this machine has no identity that a CI service vouches for"
+
+
+def open_next(project: Project, version: Version) -> None:
+    """A commit after the release: checkouts are not that version, and changes have a section."""
+    project.write_version(numbers.opened_after(version))
+    text = project.read(CHANGELOG)
+    project.write(CHANGELOG, changelog.opened(text, numbers.following(version)))
+    Repository(project.root).commit(f"Begin {numbers.following(version)}")
+
+
+def today() -> str:
+    """The date of a release, UTC."""
+    return dt.datetime.now(dt.UTC).date().isoformat()

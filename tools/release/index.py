@@ -1,0 +1,130 @@
+"""A package index in a folder: the files, and pages (PEP 503) that any web server may serve.
+
+    files/qstore_ray-0.1.0.tar.gz …     what was published, never changed
+    simple/qstore-ray/index.html        their names, hashes and what was withdrawn (PEP 592)
+    simple/index.html
+    withdrawn.json                      file → why; the pages are written from it
+    overrides/0.2.0.txt                 what replaces a withdrawn version
+
+A withdrawn file stays, because a lock with its hash must still install. Installers leave it out
+unless exactly its version is asked for, and print the reason if it is.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import (
+    NormalizedName,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from tools.release.build import sha256
+from tools.release.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+_PAGE = (
+    '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+    '<meta name="pypi:repository-version" content="1.0"><title>{title}</title></head>\n'
+    "<body>\n{links}</body></html>\n"
+)
+
+
+@dataclass(frozen=True)
+class FolderIndex:
+    """An index in the folder `root`, which is made when something is added."""
+
+    root: Path
+
+    def add(self, files: list[Path]) -> None:
+        """Publish files. `ReleaseError` if one of the same name and other bytes was published."""
+        (self.root / "files").mkdir(parents=True, exist_ok=True)
+        for file in files:
+            target = self.root / "files" / file.name
+            if target.exists() and sha256(target) != sha256(file):
+                raise ReleaseError(
+                    f"{target} was published with other bytes: release them under another version"
+                )
+        for file in files:
+            _replace(self.root / "files" / file.name, file.read_bytes())
+        self._write_pages()
+
+    def withdraw(self, name: str, version: Version, reason: str) -> list[str]:
+        """Mark all files of a version; their names. `ReleaseError` if it was not published here."""
+        found = [
+            path.name
+            for path in self._files()
+            if named(path.name) == (canonicalize_name(name), version)
+        ]
+        if not found:
+            raise ReleaseError(f"{self.root} has no {name} {version}: give the INDEX that has it")
+        self._write_withdrawn({**self.withdrawn, **dict.fromkeys(found, reason)})
+        self._write_pages()
+        return found
+
+    def replace(self, version: Version, requirement: str) -> Path:
+        """Write the file by which installers replace a withdrawn version (`uv --overrides`)."""
+        path = self.root / "overrides" / f"{version}.txt"
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, f"{requirement}\n".encode())
+        return path
+
+    @property
+    def withdrawn(self) -> dict[str, str]:
+        """File → the reason why it was withdrawn."""
+        path = self.root / "withdrawn.json"
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def _write_withdrawn(self, reasons: dict[str, str]) -> None:
+        _replace(
+            self.root / "withdrawn.json", json.dumps(reasons, indent=1, sort_keys=True).encode()
+        )
+
+    def _files(self) -> list[Path]:
+        return sorted((self.root / "files").iterdir())
+
+    def _write_pages(self) -> None:
+        by_name: dict[NormalizedName, list[Path]] = {}
+        for path in self._files():
+            by_name.setdefault(named(path.name)[0], []).append(path)
+        for name, files in by_name.items():
+            page = _PAGE.format(title=name, links="".join(map(self._link, files)))
+            _replace(self.root / "simple" / name / "index.html", page.encode())
+        links = "".join(f'<a href="{name}/">{name}</a><br>\n' for name in by_name)
+        _replace(
+            self.root / "simple" / "index.html", _PAGE.format(title="index", links=links).encode()
+        )
+
+    def _link(self, file: Path) -> str:
+        reason = self.withdrawn.get(file.name)
+        yanked = "" if reason is None else f' data-yanked="{html.escape(reason)}"'
+        href = f"../../files/{file.name}#sha256={sha256(file)}"
+        return f'<a href="{href}"{yanked}>{file.name}</a><br>\n'
+
+
+def named(file: str) -> tuple[NormalizedName, Version]:
+    """Package and version of a published file."""
+    if file.endswith(".whl"):
+        return parse_wheel_filename(file)[:2]
+    return parse_sdist_filename(file)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file that a server may be reading: it has the old or the new content, never half."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    shutil.copymode(target, name) if target.exists() else Path(name).chmod(0o644)
+    Path(name).replace(target)

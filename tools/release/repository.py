@@ -1,0 +1,96 @@
+"""The calls of git. Commits are made in worktrees; the checkout moves forward at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import Version
+
+from tools.release.errors import ReleaseError
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The git repository of a checkout."""
+
+    root: Path
+
+    def git(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+        """What a command of git prints. `ReleaseError` with git's own words if it fails."""
+        done = subprocess.run(
+            ["git", *words],
+            cwd=self.root, capture_output=True, text=True, check=False,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+        if done.returncode:
+            raise ReleaseError(f"git {' '.join(words)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout.strip()
+
+    def refuse_unless_clean(self, branch: str) -> None:
+        """`ReleaseError` if anything is not committed, or another branch is checked out."""
+        if changed := self.git("status", "--porcelain"):
+            names = ", ".join(line[3:] for line in changed.splitlines()[:5])
+            raise ReleaseError(f"not committed: {names}; commit it, or git stash -u")
+        here = self.git("branch", "--show-current")
+        if here != branch:
+            raise ReleaseError(
+                f"releases are made from {branch}, not {here or 'no branch'}: git switch {branch}"
+            )
+
+    def versions(self) -> list[Version]:
+        """All versions that have a tag."""
+        return [Version(tag[1:]) for tag in self.git("tag", "--list", "v[0-9]*").split()]
+
+    def tracked(self, folder: str) -> list[str]:
+        """The files of a folder that git knows."""
+        return self.git("ls-files", "-z", "--", folder).strip("\0").split("\0")
+
+    def commit(self, subject: str) -> str:
+        """Commit all changes; the new commit."""
+        self.git("add", "--all")
+        self.git("commit", "--no-verify", "--quiet", "-m", subject)
+        return self.git("rev-parse", "HEAD")
+
+    def seconds_of(self, commit: str) -> int:
+        """When a commit was made, in seconds since 1970."""
+        return int(self.git("log", "-1", "--format=%ct", commit))
+
+    def forward(self, commit: str) -> None:
+        """Move the checkout to a commit that follows it."""
+        self.git("merge", "--ff-only", "--quiet", commit)
+
+    def tag(self, version: str, commit: str, message: str, key: Path, signers: Path) -> None:
+        """An annotated tag, signed with the key that signs the checksums."""
+        sign = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
+        self.git(*sign, "tag", "--sign", "-m", message, f"v{version}", commit)
+        self.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "tag", "--verify", f"v{version}")
+
+    @contextmanager
+    def worktree(self, revision: str) -> Iterator[Path]:
+        """Another checkout of a revision, on no branch, removed in the end."""
+        folder = Path(tempfile.mkdtemp(prefix="release-"))
+        try:
+            self.git("worktree", "add", "--quiet", "--detach", str(folder / "tree"), revision)
+            yield folder / "tree"
+        finally:
+            shutil.rmtree(folder)
+            self.git("worktree", "prune")
+
+    def unpack(self, commit: str, into: Path) -> None:
+        """The files of a commit, and nothing else, in a folder."""
+        into.mkdir(parents=True)
+        words = ["git", "archive", "--format=tar", commit]
+        with subprocess.Popen(words, cwd=self.root, stdout=subprocess.PIPE) as archive:
+            assert archive.stdout is not None
+            with tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
+                tar.extractall(into, filter="data")
+        if archive.returncode:
+            raise ReleaseError(f"git archive {commit} failed")

@@ -1,0 +1,105 @@
+"""`make rollback VERSION=…`: withdraw a bad version, and release the good one before it again.
+
+First the index marks the bad version as withdrawn: from that second on nobody gets it who does not
+ask for exactly it. Then the code of the good version is released as `bad.post1`, a number that
+
+    pip install --upgrade NAME          chooses, whatever was installed
+    >=bad   ~=bad   ==bad.*             are satisfied by
+    ==bad                               is not satisfied by: no other version is (PEP 440).
+                                        Installers print why `bad` was withdrawn, which names
+                                        `bad.post1`; uv replaces a pin: --overrides bad.txt
+
+and that leaves the next number to the fixed version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packaging.version import Version
+
+from tools.release import changelog, numbers
+from tools.release.cut import prepare, today
+from tools.release.errors import ReleaseError
+from tools.release.project import CHANGELOG, Project
+from tools.release.publish import folder_index, publish
+from tools.release.repository import Repository
+from tools.release.signing import Signer
+from tools.release.steps import Steps
+
+
+def rollback(project: Project, text: str, reason: str, key: Path, index: str, steps: Steps) -> None:
+    """Withdraw the version `text` and publish the code of the good one under a later number.
+
+    `ReleaseError` if the version was not released, or no good one was released before it.
+    """
+    repository = Repository(project.root)
+    signer = Signer(key, project.root / project.signers)
+    with steps.step("checkout, version and key are fit for a rollback"):
+        repository.refuse_unless_clean(project.branch)
+        bad, tagged = Version(text), repository.versions()
+        if bad not in tagged:
+            raise ReleaseError(
+                f"VERSION={text}: not released; git tag --list 'v*' lists all releases"
+            )
+        gone = [Version(e.version) for e in changelog.sections(project.read(CHANGELOG)) if e.yanked]
+        later = [each for each in tagged if each > bad and each not in gone]
+        good = max(later) if later else numbers.good_before(bad, tagged, gone)
+        signer.refuse_unless_allowed()
+    again = str(good) if later else numbers.replacing(bad, tagged)
+    why = f"{reason.rstrip('.')}. Install {project.name}=={again}"
+    withdraw(project, bad, why, again, index, steps)
+    if not later:
+        _release_again(project, good, again, why, signer, steps)
+        publish(project, again, index, steps)
+    _note(project, bad, good, again, reason)
+    steps.say(f"           one command for users:  pip install --upgrade {project.name}")
+    steps.say(f"           if they pin =={bad}:  pip install '{project.name}=={again}'")
+
+
+def withdraw(
+    project: Project, bad: Version, why: str, again: str, index: str, steps: Steps
+) -> None:
+    """At once on an index in a folder; PyPI has no API for it, so it is said how."""
+    target = folder_index(index)
+    if target is None:
+        steps.say(
+            f"           withdraw by hand, now: on the index, Manage {project.name} → Releases → "
+            f"{bad} → Options → Yank, with the reason: {why}"
+        )
+        return
+    with steps.step(f"withdrew {bad}: {why}"):
+        target.withdraw(project.name, bad, why)
+        target.replace(bad, f"{project.name}=={again}")
+
+
+def _release_again(
+    project: Project, good: Version, again: str, why: str, signer: Signer, steps: Steps
+) -> None:
+    """Release the code of a tag under another number, on a commit beside the branch."""
+    repository = Repository(project.root)
+    with repository.worktree(f"v{good}") as folder:
+        staged = Project.at(folder)
+        staged.write_version(again)
+        staged.write_images(again)
+        text = changelog.added(
+            staged.read(CHANGELOG), again, today(), _same_code(good, why), above=str(good)
+        )
+        staged.write(CHANGELOG, text)
+        commit = Repository(folder).commit(f"Release the code of {good} as {again}")
+        prepare(staged, project.root / "dist" / again, commit, signer, steps, known=True)
+        with steps.step(f"tag v{again}"):
+            repository.tag(again, commit, f"The code of {good}", signer.key, signer.signers)
+
+
+def _note(project: Project, bad: Version, good: Version, again: str, reason: str) -> None:
+    """The changelog of the branch: what was withdrawn, and what replaces it."""
+    text = changelog.withdrawn(project.read(CHANGELOG), str(bad))
+    if again != str(good):
+        text = changelog.added(text, again, today(), _same_code(good, reason), above=str(bad))
+    project.write(CHANGELOG, text)
+    Repository(project.root).commit(f"Withdraw {bad}")
+
+
+def _same_code(good: Version, reason: str) -> str:
+    return f"### Rolled back\n\n- The code of {good} again: {reason.rstrip('.')}."
