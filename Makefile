@@ -66,11 +66,27 @@ mutation: .venv/.mutation ## change the package in one place at a time, and see 
 first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
 	@$(BIN)/python -m tools.first_change
 
-check: $(STAMP) ## lint, format, types, layers
+check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.gates
+
+ratchet: $(STAMP) ## write down that something which `make check` counts has become less
+	$(BIN)/python -m tools.gates ratchet
+
+score: $(STAMP) ## make one number of the state of the code, and write docs/quality.md
+	$(BIN)/python -m tools.gates score
+
+api-check: $(STAMP) ## look for breaks of the public API since the last release
+	$(BIN)/python -m tools.gates api
+
+record-check: $(STAMP) ## compare time and memory of the main job and of some tests with the record (3 minutes)
+	$(BIN)/python -m tools.gates record-check
+
+record: $(STAMP) ## make what they take now the record
+	$(BIN)/python -m tools.gates record
 
 format: $(STAMP) ## let ruff rewrite the files
 	$(BIN)/ruff check --fix .

@@ -169,7 +169,7 @@ class Enumeration:
             assert child(lambda at=effect: self._watched(at), self.log) == -signal.SIGKILL, effect
             try:
                 problem = check(self.storage)
-            except Exception as exc:  # noqa: BLE001 - one of many; all are reported
+            except Exception as exc:  # gate: QS104 because one of many; all are reported
                 problem = f"{type(exc).__name__}: {str(exc)[-600:]}"
             if problem:
                 self.failures.append(f"{' '.join(map(str, effect))}: {problem}")
@@ -204,7 +204,7 @@ def killed_searches(folder: Path) -> Enumeration:
     def check(storage: Path) -> str | None:
         try:
             before = completed(read_result(storage, "s"))
-        except Exception:  # noqa: BLE001 - there was no study yet
+        except Exception:  # gate: QS104 because there was no study yet
             before = {}
         assert child(lambda: once_more(storage), found.log) == 0, found.log.read_text()
         after = completed(read_result(storage, "s"))

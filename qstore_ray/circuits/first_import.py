@@ -50,4 +50,5 @@ def _import_for_good(names: tuple[str, ...], done: threading.Event) -> None:
         _import(names)
     finally:
         done.set()
+    # gate: QS103 because the thread has to outlive the modules that it imported
     threading.Event().wait()

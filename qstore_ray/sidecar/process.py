@@ -117,6 +117,7 @@ class Sidecar:
             self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            # gate: QS103 because the kernel ends a process that was killed
             self._process.wait()
         self._reader.join(_SECONDS_TO_END)
         self._socket.close()

@@ -128,6 +128,7 @@ class TensorBoardTracker:
     def _write(self, summary: Summary, step: int) -> None:
         from tensorboardX.proto.event_pb2 import Event
 
+        # gate: QS206 because an event has its date
         self._open().write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def _log_points(self, step: int, values: Iterable[tuple[str, float]]) -> None:

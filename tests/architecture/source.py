@@ -4,50 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import TypeAlias
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.gates.source import ROOT, Function, Module, read_modules
+
+__all__ = ["BY_PATH", "MODULES", "PACKAGE", "ROOT", "Function", "Module", "imported"]
+
 PACKAGE = ROOT / "qstore_ray"
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
-Definition: TypeAlias = Function | ast.ClassDef
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-@dataclass(frozen=True)
-class Module:
-    """One file of the package: dotted name, path below the root, text, syntax tree."""
-
-    name: str
-    path: str
-    text: str
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        """Parsed when a test asks for it: every process of tests imports this file."""
-        return ast.parse(self.text, filename=self.path)
-
-    @cached_property
-    def nodes(self) -> tuple[ast.AST, ...]:
-        """All nodes of the tree; a walk takes as long as a hundred looks at them."""
-        return tuple(ast.walk(self.tree))
-
-    @property
-    def is_package(self) -> bool:
-        return self.path.endswith("__init__.py")
-
-
-def _read(file: Path) -> Module:
-    path = file.relative_to(ROOT).as_posix()
-    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    text = file.read_text(encoding="utf-8")
-    return Module(name, path, text)
-
-
-MODULES = tuple(_read(file) for file in sorted(PACKAGE.rglob("*.py")))
+MODULES = read_modules(PACKAGE, ROOT)
 BY_PATH = {module.path: module for module in MODULES}
 
 
@@ -67,22 +30,3 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 def _called(call: ast.Call) -> str:
     function = call.func
     return getattr(function, "attr", getattr(function, "id", ""))
-
-
-def public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
-    """Public functions, classes and their public methods, with dotted names."""
-    for node in body:
-        if not isinstance(node, DEFINITIONS) or node.name.startswith("_"):
-            continue
-        yield f"{prefix}{node.name}", node
-        if isinstance(node, ast.ClassDef):
-            yield from public(node.body, f"{prefix}{node.name}.")
-
-
-def decorators(node: Definition) -> set[str]:
-    """The last parts of the names of the decorators of a definition."""
-    found = set()
-    for decorator in node.decorator_list:
-        function = decorator.func if isinstance(decorator, ast.Call) else decorator
-        found.add(getattr(function, "attr", getattr(function, "id", "")))
-    return found

@@ -38,7 +38,7 @@ def child(storage: Path, fault: Fault, seed: int, *, stream: bool) -> int:
             fault(random.Random(seed), storage)
             (storage / "theta").write_text(train(storage, stream=stream))
             status = 0
-        except BaseException:  # noqa: BLE001 - the process ends here, and this says why
+        except BaseException:  # gate: QS104 because the process ends here, and this says why
             (storage / "error.txt").write_text(traceback.format_exc())
         finally:
             os._exit(status)

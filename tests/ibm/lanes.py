@@ -81,7 +81,7 @@ class Lanes:
             result = self._result(job)
         except UnsupportedCircuitError as error:
             self._store.fail(job, UNSUPPORTED, str(error))
-        except Exception:  # noqa: BLE001 - whatever a user's program does, the lane continues
+        except Exception:  # gate: QS104 because whatever a user's program does, the lane continues
             self._store.fail(job, errors.INTERNAL, traceback.format_exc())
         else:
             self._occupy(job)

@@ -125,7 +125,7 @@ def _train(
         reducer = BarrierReducer(rank, slots, barrier)
         try:
             outcomes[rank] = loop.run(job, rows, reducer, reporter)
-        except BaseException as exc:  # noqa: BLE001 - raised below, in the thread of the test
+        except BaseException as exc:  # gate: QS104 because raised below, in the thread of the test
             outcomes[rank] = exc
             reducer.close()
 

@@ -111,6 +111,7 @@ def strongly_entangling(
     )
 
 
+# gate: QS106 because a qubit that becomes a control right after its RZ does not show it
 def qcnn(n_qubits: int, layers: int, entanglement: Entanglement) -> tuple[Template, ...]:
     """L times a convolution and a pooling: Cong, Choi & Lukin, Nat. Phys. 15, 1273 (2019).
 

@@ -112,6 +112,7 @@ def _check_program(data: bytes) -> None:
             raise pickle.UnpicklingError(f"the memo number {argument} is refused")
 
 
+# gate: QS102 because it refuses every name but three, and makes only objects of this file
 class _Unpickler(pickle.Unpickler):
     """Resolves a global name to an object of our own, new for each file, or refuses it."""
 

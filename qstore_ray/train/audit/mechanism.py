@@ -149,6 +149,7 @@ def _run(
     canaries: int,
 ) -> tuple[FloatArray, FloatArray, list[IntArray]]:
     """Scores of the canaries (m,), whether each is in (m,), and the rows of each step."""
+    # gate: QS101 because an audit whose coins can be foreseen proves nothing
     generator = np.random.default_rng()
     places = np.sort(generator.choice(plan.n_rows, canaries, replace=False))
     included = _both(generator, canaries)

@@ -477,7 +477,7 @@ def test_a_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch):
     calls = []
     run = reader.run_program
     monkeypatch.setattr(reader, "run_program", lambda *a: calls.append(a) or run(*a))
-    text = f"{V3}input float x_0; input float w; qubit q; rx(x_0) q; ry(w) q; // {random.random()}"
+    text = f"{V3}input float x_0; input float w; qubit q; rx(x_0) q; ry(w) q; // a text of its own"
     reader.check_text(text, "mine.qasm")
     first = load_circuit(text)
     assert load_circuit(text, n_features=3).n_features == 3

@@ -181,7 +181,7 @@ class Gateway:
             while self._turn():
                 pass
             error: BaseException = BackendError("the gateway was closed", field="backend")
-        except BaseException as exc:  # noqa: BLE001 - it is raised in every caller
+        except BaseException as exc:  # gate: QS104 because every caller raises it
             error = exc
         with self._changed:
             self._failure = error

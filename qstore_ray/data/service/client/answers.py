@@ -149,6 +149,7 @@ def pause_asked(exc: BaseException) -> float | None:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
+    # gate: QS206 because the server names a date until which to wait
     return max((when - datetime.now(UTC)).total_seconds(), 0.0)
 
 

@@ -1,0 +1,48 @@
+"""The gates run in `make check` and before a commit, and CONTRIBUTING.md has every rule."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from tools.gates import ALL_RULES
+from tools.gates.__main__ import COMMANDS, main
+from tools.gates.source import ROOT
+
+
+def _recipe(target: str) -> list[str]:
+    found = re.search(
+        rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert found
+    return [line.strip().replace("$(BIN)", ".venv/bin") for line in found[1].splitlines()]
+
+
+def test_a_commit_is_checked_by_the_commands_of_make_check_and_downloads_nothing() -> None:
+    settings = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repository["repo"] for repository in settings["repos"]} == {"local"}
+    hooks = [hook for repository in settings["repos"] for hook in repository["hooks"]]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    commands = {line.removesuffix(" .") for line in _recipe("check")}
+    assert {hook["entry"] for hook in hooks} == commands
+    assert ".venv/bin/python -m tools.gates" in commands
+
+
+def test_every_command_has_a_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for name in set(COMMANDS) - {"check", "rules"}:
+        assert f"-m tools.gates {name}\n" in makefile
+
+
+def test_every_rule_is_in_the_table_for_contributors(capsys) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for rule in ALL_RULES:
+        assert f"| {rule.id} | {rule.title} | {rule.reason} |" in text
+    assert main(["rules"]) == 0
+    assert all(rule.id in capsys.readouterr().out for rule in ALL_RULES[:1])
+
+
+def test_an_unknown_command_lists_the_known_ones(capsys) -> None:
+    assert main(["chek"]) == 2
+    assert "check" in capsys.readouterr().err

@@ -1,0 +1,207 @@
+"""Every rule on code: lines that break it, and lines beside them that do not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.review.rules import CODE_RULES, check_files, check_source
+from qstore_ray.review.rules.catalogue import UNREADABLE
+
+BREAKS = {
+    "QS001": [
+        "x = 1  # gate: QS101",
+        "x = 1  # gate: QS101 because",
+        "x = 1  # gate: QS1 because of",
+    ],
+    "QS002": ["x = 1  # gate: QS101 because it draws", "# gate: QS103 because it ends\nx = 1"],
+    "QS100": ["def f(:", "x = '\\", "  x = 1"],
+    "QS101": [
+        "import numpy as np\nnp.random.seed(0)",
+        "import numpy\nnumpy.random.rand(3)",
+        "from numpy.random import shuffle\nshuffle(x)",
+        "from numpy import random as r\nr.normal(size=3)",
+        "import random\nrandom.seed(1)",
+        "from random import choice\nchoice([1, 2])",
+        "def f():\n    import numpy as np\n    return np.random.default_rng()",
+        "from numpy.random import default_rng\ndefault_rng(None)",
+        "import torch\ntorch.manual_seed(0)",
+        "import torch\ntorch.rand(3)",
+        "import keras\nkeras.utils.set_random_seed(0)",
+    ],
+    "QS102": [
+        "import pickle\npickle.load(file)",
+        "from pickle import loads\nloads(data)",
+        "import pickle\nclass Mine(pickle.Unpickler): pass",
+        "import dill\ndill.loads(data)",
+        "import ray\nray.cloudpickle.loads(data)",
+        "import joblib\njoblib.load('model.joblib')",
+        "import numpy as np\nnp.load('x.npy', allow_pickle=True)",
+        "import pandas as pd\npd.read_pickle('x.pkl')",
+        "import torch\ntorch.load('x.pt')",
+        "import torch\ntorch.load('x.pt', weights_only=False)",
+    ],
+    "QS103": [
+        "import ray\nray.get(reference)",
+        "import ray\nray.get(reference, timeout=None)",
+        "import ray\nray.wait(references, num_returns=1)",
+        "messages.get()",
+        "messages.get(block=True)",
+        "thread.join()",
+        "process.wait()",
+        "process.wait(timeout=None)",
+        "process.communicate()",
+        "import subprocess\nsubprocess.run(['git'], check=True)",
+        "from subprocess import check_output\ncheck_output(['git'])",
+        "import requests\nrequests.get(url)",
+        "from urllib.request import urlopen\nurlopen(url, data)",
+        "import socket\nsocket.create_connection(('host', 1))",
+        "import qiskit_ibm_runtime\njob.result()",
+    ],
+    "QS104": [
+        "try:\n    f()\nexcept Exception:\n    x = 0",
+        "try:\n    f()\nexcept:\n    pass",
+        "try:\n    f()\nexcept (ValueError, BaseException) as e:\n    print(e)",
+        "def g():\n    try:\n        f()\n    except Exception:\n        return 0",
+        "try:\n    f()\nexcept Exception as e:\n    if a:\n        raise\n    x = e",
+        (
+            "for i in x:\n    try:\n        f()\n    except Exception:\n        if i:\n"
+            "            continue\n        raise"
+        ),
+    ],
+    "QS105": [
+        "raise ValueError(f'login {token.get_secret_value()} refused')",
+        "log.warning('token %s', token.get_secret_value())",
+        "print(token.get_secret_value())",
+        "import logging\nlogging.error(password.get_secret_value())",
+        "key = token.get_secret_value()\nraise ValueError(f'{key} is refused')",
+        "import os\nprint(os.environ['IBM_TOKEN'])",
+        "import os\nraise ValueError(os.getenv('API_KEY'))",
+        "assert ok, token.get_secret_value()",
+    ],
+}
+
+HOLDS = {
+    "QS001": ["x = 1  # a gate: RX", "x = 1  # gate: rotation", "text = '# gate: QS101'"],
+    "QS002": ["import random\nrandom.seed(1)  # gate: QS101 because a test of the law needs it"],
+    "QS100": ["", "x = 1"],
+    "QS101": [
+        "import numpy as np\nnp.random.default_rng(0).normal()",
+        "import numpy as np\nnp.random.default_rng(seed=seed)",
+        "import random\nrandom.Random(3).random()",
+        "import numpy as np\nnp.random.SeedSequence(1)",
+        "def f(random):\n    random.seed(1)",
+        "import torch\ntorch.rand(3, generator=g)",
+        "import random\nstate = random.getstate()",
+    ],
+    "QS102": [
+        "import pickle\npickle.dumps(x)",
+        "import json\njson.loads(x)",
+        "import numpy as np\nnp.load('x.npz', allow_pickle=False)",
+        "import torch\ntorch.load('x.pt', weights_only=True)",
+    ],
+    "QS103": [
+        "import ray\nray.get(reference, timeout=5.0)",
+        "import ray\nray.get(reference, **options)",
+        "table.get('name')",
+        "','.join(words)",
+        "messages.get(timeout=1.0)",
+        "messages.get(block=False)",
+        "process.wait(10)",
+        "future.result()",
+        "async def f():\n    await event.wait()",
+        "from contextvars import ContextVar\nmode = ContextVar('mode')\nmode.get()",
+        "from urllib.request import urlopen\nurlopen(url, None, 3.0)",
+        "import subprocess\nsubprocess.run(['git'], timeout=5)",
+        "import os\nos.path.join()",
+    ],
+    "QS104": [
+        "try:\n    f()\nexcept ValueError:\n    x = 0",
+        "try:\n    f()\nexcept Exception as e:\n    raise OSError('no') from e",
+        "try:\n    f()\nexcept Exception:\n    if a:\n        raise\n    else:\n        raise b",
+        "import sys\ntry:\n    f()\nexcept Exception:\n    sys.exit(1)",
+        "try:\n    f()\nexcept Exception:\n    with lock:\n        raise",
+    ],
+    "QS105": [
+        "headers = {'Authorization': f'Bearer {token.get_secret_value()}'}",
+        "raise ValueError(f'login {token} refused')",
+        "import os\nprint(os.environ['HOME'])",
+        "client = connect(token.get_secret_value())",
+        "log.warning('the token of %s is refused', account.name)",
+    ],
+}
+
+
+def rules_broken(text: str) -> set[str]:
+    return {violation.rule for violation in check_source("x.py", text)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"), [(rule, text) for rule, texts in BREAKS.items() for text in texts]
+)
+def test_a_line_that_breaks_a_rule_is_found(rule: str, text: str) -> None:
+    assert rule in rules_broken(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"), [(rule, text) for rule, texts in HOLDS.items() for text in texts]
+)
+def test_a_line_that_keeps_a_rule_is_not(rule: str, text: str) -> None:
+    assert rule not in rules_broken(text)
+
+
+def test_every_rule_has_both_cases_and_says_why_it_exists() -> None:
+    ids = [rule.id for rule in CODE_RULES]
+    assert ids == sorted(set(ids)) == sorted(BREAKS) == sorted(HOLDS)
+    for rule in CODE_RULES:
+        assert re.fullmatch(r"QS\d{3}", rule.id)
+        assert len(rule.reason) > 40
+        assert rule.suggestion.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import random\nrandom.seed(1)  # gate: QS101 because Ray draws there",
+        "import random\n# gate: QS101 because Ray draws there\nrandom.seed(1)",
+        "import random\n# gate: QS101 because Ray draws there,\n# as it always did\nrandom.seed(1)",
+        "import random\nrandom.seed(\n    1,  # gate: QS101 because Ray draws there\n)",
+        (
+            "import pickle, random\n"
+            "random.seed(pickle.loads(x))  # gate: QS101, QS102 because the test is about both"
+        ),
+    ],
+)
+def test_a_comment_with_a_reason_suppresses_its_rule(text: str) -> None:
+    assert rules_broken(text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("import random\nrandom.seed(1)  # gate: QS102 because of the file", {"QS101", "QS002"}),
+        ("import random\n# gate: QS101 because so\nx = 1\nrandom.seed(1)", {"QS101", "QS002"}),
+        ("import random\nrandom.seed(1)  # gate: QS101", {"QS001"}),
+    ],
+)
+def test_a_comment_suppresses_nothing_else(text: str, left: set[str]) -> None:
+    assert rules_broken(text) == left
+
+
+def test_the_suppression_of_a_rule_that_was_not_checked_is_not_called_unused() -> None:
+    assert check_source("x.py", "x = 1  # gate: QS101 because it draws", [UNREADABLE]) == []
+
+
+def test_files_and_folders_are_read_and_named_from_the_root(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "b.py").write_text("import random\n\nrandom.seed(1)\n")
+    (tmp_path / "a.py").write_text("thread.join()\n")
+    (tmp_path / "a.txt").write_text("not Python\n")
+    found = check_files([Path("inner"), Path("a.py")], root=tmp_path)
+    assert [(v.path, v.line, v.rule) for v in found] == [
+        ("a.py", 1, "QS103"),
+        ("inner/b.py", 3, "QS101"),
+    ]
+    assert str(found[0]).startswith("a.py:1: QS103 .join() waits")
