@@ -27,17 +27,18 @@ EXAMPLES = examples(
     "review --rules",
 )
 Format = Literal["text", "json", "sarif"]
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="REV|PATH...",
+        show_default=False,
+        help="A commit to count changes from, HEAD by default; or files and folders.",
+    ),
+]
 
 
 def review(
-    named: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="REV|PATH...",
-            show_default=False,
-            help="A commit to count changes from, HEAD by default; or files and folders.",
-        ),
-    ] = None,
+    named: Named = None,
     form: Annotated[
         Format, typer.Option("--format", metavar="text|json|sarif", help="How to print it.")
     ] = "text",
