@@ -33,7 +33,7 @@ _STYLE: Final = """
 .none { font-style: italic; }
 .ask { border-color: #8250a8; background: #f5effa; }
 nav a { margin-right: 16px; white-space: nowrap; }
-.finding p { margin: 2px 0; }
+.finding { overflow-wrap: anywhere; } .finding p { margin: 2px 0; }
 @media (max-width: 560px) { .facts { grid-template-columns: 1fr; } .facts dt { margin-top: 8px; }
   .facts dd small { display: block; margin: 0; }
   main { padding: 16px 10px 40px; } section { padding: 14px 12px; } }
