@@ -37,6 +37,12 @@ def real_path(path: str | Path) -> Path:
     return Path(os.path.realpath(expanded(path)))
 
 
+def cache_root() -> Path:
+    """The user's folder for what can be made again: $XDG_CACHE_HOME, by default ~/.cache."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return real_path(named if os.path.isabs(named) else "~/.cache")  # noqa: PTH117
+
+
 def is_there(path: Path) -> bool:
     """Whether something is at the path; False for one that the system does not take.
 

@@ -94,7 +94,8 @@ class Watch:
         if not self._open:
             return
         if event in PROCESSES:
-            self._note("process")
+            if not _imports():
+                self._note("process")
         elif event == "socket.bind":
             self._note("server")
         elif event == "time.sleep" and threading.current_thread() is threading.main_thread():
@@ -120,6 +121,14 @@ class Watch:
         self._open = [other for other in self._open if other is not kinds]
         own_now, every_now = _cpu_seconds()
         return Deeds(kinds, own_now - own, every_now - every, len(sys.modules) != modules)
+
+
+def _imports() -> bool:
+    """Whether a module is being loaded: what it starts, whoever loads it first would pay for."""
+    frame = sys._getframe()
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _announced(event: str, function: Callable[..., Any]) -> Callable[..., Any]:

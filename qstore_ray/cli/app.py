@@ -31,6 +31,7 @@ from qstore_ray.cli import (
     migrate,
     output,
     privacy,
+    review,
     serve,
     usage,
 )
@@ -81,6 +82,7 @@ app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.command("health", epilog=health.EXAMPLES)(health.health)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
+app.command("review", epilog=review.EXAMPLES)(review.review)
 app.command("migrate", epilog=migrate.EXAMPLES)(migrate.migrate)
 app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
 app.add_typer(tune.app, name="tune")

@@ -62,8 +62,8 @@ def _say(file: MigratedFile, *, toml: bool) -> None:
     say(f"# {file.path}: {name}")
     for use in file.uses:
         say(f"#   line {use.line}: {use.old} -> {_new_name(use.new)}")
-    for key in file.strange:
-        say(f"#   {key}: no key of {name}; it is left out")
+    for strange in file.strange:
+        say(f"#   {strange}: no key of {name}; it is left out")
     for job in file.jobs:
         for key in job.keys:
             say(f"#   {_key_text(key)}")

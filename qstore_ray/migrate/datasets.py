@@ -260,7 +260,10 @@ _FILES: Final = {
     "test_file": "dataset.params.test",
     "label_column": "dataset.columns.label",
 }
-_TABLE: Final = ((_FILES, {}), ({"file_path": "dataset.params.path"}, _ALIAS))
+_TABLE: Final[tuple[tuple[dict[str, str], Table], ...]] = (
+    (_FILES, {}),
+    ({"file_path": "dataset.params.path"}, _ALIAS),
+)
 _FORMATS: Final[dict[str, tuple[tuple[dict[str, str], Table], ...]]] = {
     "numpy": (
         ({"data_file": "dataset.params.path"}, {}),

@@ -80,10 +80,10 @@ def migrate_paths(path: Path, changes: Sequence[str] = ()) -> list[MigratedFile]
             "no such file or folder", field="PATH", value=str(path), fix="Check how it is written."
         )
     if not path.is_dir():
-        found = migrate_file(path, changes)
-        if not found.product:
+        alone = migrate_file(path, changes)
+        if not alone.product:
             raise _nothing_error(path)
-        return [found]
+        return [alone]
     found = [each for file in _files(path) if (each := _tried(file, changes)) is not None]
     if not found:
         raise _nothing_error(path)

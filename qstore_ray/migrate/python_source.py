@@ -162,7 +162,7 @@ class _ProgramReader:
 
     def table(self, call: ast.Call, kind: str) -> OldTable:
         """The arguments of a call by their names."""
-        values: Table | None = None
+        values: Table = {}
         lines: dict[str, int] = {}
         for name, node in zip(_POSITIONS.get(kind, ()), call.args, strict=False):
             values[name], lines[name] = self.value(node), node.lineno

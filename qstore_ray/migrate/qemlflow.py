@@ -6,7 +6,6 @@ has a place for is the quantum backend, the seed, and the tracker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from qstore_ray.migrate.draft import JobDraft, known
@@ -56,7 +55,7 @@ def take_qemlflow(draft: JobDraft, values: Table) -> None:
     for section, given in values.items():
         if section in _WHOLE:
             draft.drop(OldTable("QeMLflow", values), section, _WHOLE[section])
-        elif isinstance(given, Mapping):
+        elif isinstance(given, dict):
             table = OldTable(f"QeMLflow.{section}", given)
             for key in given:
                 _take(draft, table, f"{section}.{key}", key)

@@ -109,7 +109,8 @@ def _one_cycle(given: Table, rate: float) -> MovedSchedule:
 
 
 def _plateau(given: Table, rate: float) -> MovedSchedule:
-    options = {name: given[name] for name in ("factor", "patience", "threshold") if name in given}
+    kept = ("factor", "patience", "threshold")
+    options: dict[str, Any] = {name: given[name] for name in kept if name in given}
     options |= {
         "mode": given.get("mode", "min"),
         "threshold_mode": "abs",

@@ -8,14 +8,13 @@ file:///data/runs      a plain folder, as /data/runs is
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.files import expanded, real_path
+from qstore_ray.files import cache_root, expanded, real_path
 
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _OBJECTS: Final = re.compile(r"(s3|gs|az)://([a-z0-9][a-z0-9._-]{1,62})((?:/.*)?)", re.DOTALL)
@@ -137,10 +136,8 @@ def storage_folder(storage: str | Path) -> Path:
 
 
 def stage_root() -> Path:
-    """The folder of all stages of this user: below $XDG_CACHE_HOME, by default ~/.cache."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(named) if os.path.isabs(named) else expanded("~/.cache")  # noqa: PTH117
-    return real_path(root) / _STAGE
+    """The folder of all stages of this user."""
+    return cache_root() / _STAGE
 
 
 def origin_of(path: Path) -> StorageAddress | None:

@@ -109,6 +109,7 @@ ALLOWED = {
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
         "qstore_ray.ops.notify.webhook",
+        "qstore_ray.review.language_model",
     ),
     "rich": ("qstore_ray.cli",),
     "scipy": (

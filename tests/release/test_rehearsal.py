@@ -94,7 +94,7 @@ def installed(user) -> tuple[str, str]:
 @pytest.mark.usefixtures("rolled_back")
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_one_command_replaces_the_bad_version(user, tool: str) -> None:
-    assert user("pip", "small-package==0.2.0").returncode == 0
+    assert user("uv", "small-package==0.2.0").returncode == 0
     assert installed(user) == ("0.2.0", "bad")
     assert user(tool, "--upgrade", "small-package").returncode == 0
     assert installed(user) == ("0.2.0.post1", "good")
@@ -103,7 +103,7 @@ def test_one_command_replaces_the_bad_version(user, tool: str) -> None:
 @pytest.mark.usefixtures("rolled_back")
 @pytest.mark.parametrize("wanted", ["small-package", "small-package>=0.2", "small-package~=0.2.0"])
 def test_nobody_who_names_a_range_gets_the_bad_version(user, wanted: str) -> None:
-    assert user("pip", wanted).returncode == 0
+    assert user("uv", wanted).returncode == 0
     assert installed(user) == ("0.2.0.post1", "good")
 
 
@@ -114,7 +114,7 @@ def test_an_exact_pin_gets_the_bad_version_and_is_told_what_to_type(user, tool: 
     done = user(tool, "small-package==0.2.0")
     assert installed(user) == ("0.2.0", "bad")
     assert "Wrong answers. Install small-package==0.2.0.post1" in done.stderr + done.stdout
-    assert user(tool, "small-package==0.2.0.post1").returncode == 0
+    assert user("uv", "small-package==0.2.0.post1").returncode == 0
     assert installed(user) == ("0.2.0.post1", "good")
 
 

@@ -60,6 +60,7 @@ GUIDES = [
     "noise.md",
     "operations.md",
     "privacy.md",
+    "review.md",
     "training.md",
     "wide.md",
     *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),

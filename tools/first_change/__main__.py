@@ -16,13 +16,14 @@ def main() -> int:
     print("A first change: the schedule inverse_time, from a file to a commit.\n")
     for number, step in enumerate(STEPS, 1):
         place = f"{number:2}/{len(STEPS)}"
-        print(f"  …   {place}  {step.title}", end="", flush=True)
+        if sys.stdout.isatty():  # a check may take a minute
+            print(f"  ..  {place}  {step.title}", end="\r", flush=True)
         missing = step.missing()
-        print(f"\r  {'no' if missing else 'ok'}  {place}  {step.title}", flush=True)
+        print(f"  {'no' if missing else 'ok'}  {place}  {step.title}", flush=True)
         if missing:
             print(f"\n{textwrap.indent(missing, '      ')}\n")
             print(textwrap.fill(step.why, 96))
-            print(f"\n{textwrap.indent(step.todo, '    ')}\n\nThen: make first-change")
+            print(f"\n{step.todo}\n\nThen: make first-change")
             return 0
     print(f"\n{DONE}", end="")
     return 0

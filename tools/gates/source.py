@@ -41,12 +41,17 @@ class Module:
 
 
 def read_modules(folder: Path, root: Path) -> tuple[Module, ...]:
-    """All Python files of a folder, sorted by path.
+    """All Python files of a folder, sorted by path, but those in folders such as `.venv`.
 
     Raises:
         OSError: a file that cannot be read.
     """
-    return tuple(_read(file, root) for file in sorted(folder.rglob("*.py")))
+    files = sorted(folder.rglob("*.py"))
+    return tuple(_read(file, root) for file in files if not _is_hidden(file, root))
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _read(file: Path, root: Path) -> Module:

@@ -24,8 +24,8 @@ GOAL = 0.85
 _PACKAGES = ("mutmut", "pytest", "hypothesis", "numpy", "qiskit")
 _WHY = {"survived": "–", "unreached": "no test so fast calls the function"}
 _LIMITS = (
-    "{written}. A test takes at most {test_seconds:g} CPU seconds, those of a mutant together "
-    "{mutant_seconds:g}."
+    "{written:.10}, {share:.0%} of the mutants (seed {seed}). A test takes at most "
+    "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}."
 )
 _HEAD = """\
 # Mutation score

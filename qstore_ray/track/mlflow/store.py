@@ -26,6 +26,7 @@ from qstore_ray.track.config import (
     sqlite_uri,
 )
 from qstore_ray.track.logs.text import cut
+from qstore_ray.track.mlflow.empty_store import copy_empty, keep_empty
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -87,15 +88,20 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def _create(file: Path) -> None:
-    """Create a new sqlite store atomically: MLflow needs seconds for its tables, and if it is
-    killed meanwhile, it leaves a file that it does not open again.
+    """Create a new sqlite store atomically.
+
+    If MLflow is killed while it makes its tables, it leaves a file that it does not open again.
     """
+    from mlflow import __version__
     from mlflow.tracking import MlflowClient
 
     # A new name each time: MLflow keeps an engine for each, and never tries one again that failed.
     part = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
+        copied = copy_empty(part, __version__)
         MlflowClient(tracking_uri=sqlite_uri(part)).search_experiments(max_results=1)
+        if not copied:
+            keep_empty(part, __version__)
         if not file.stat().st_size:  # no other process was faster
             part.replace(file)
     finally:

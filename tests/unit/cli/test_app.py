@@ -56,6 +56,8 @@ qstore noise show FILE|BACKEND --job --set --json
 qstore predict MODEL INPUT --output --proba --id --set --workers --local --storage --json
 qstore privacy
 qstore privacy audit RUN --canaries --storage --json
+qstore review REV|PATH... --format --level --max-paths --history-seconds --ask-model \
+--show-request --rules
 qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.simulate.compile import parts, tail
@@ -17,6 +18,7 @@ from qstore_ray.simulate.compile.rotations import AngleSum, Rotation
 from qstore_ray.simulate.compile.schedule import PHASE, SCALE, TURN, schedule
 from qstore_ray.simulate.compile.signed_program import Site
 from qstore_ray.simulate.compile.signs import compile_signed
+from tests.unit.simulate.test_tail import convolutional
 
 ALL_X = (Observable.parse("X0 X1 X2 X3"),)
 
@@ -160,25 +162,25 @@ def test_phases_of_each_row_have_no_table():
 
 
 def test_a_scale_comes_before_the_turn_that_would_be_the_49th():
-    ops = [op for k in range(17) for op in (*_turns(3, first=3 * k), Op("ccx", (0, 1, 2)))]
+    chain = [Op("cx", (q, q + 1)) for q in range(3)]
+    ops = [op for _ in range(30) for op in (*_turns(4), *chain)]
     several = [op for k in range(20) for op in (*_turns(3), Op("rzz", (0, 1), (row(k),)))]
     template = Template(3, tuple(several), 20, 3, "amplitudes")
     program = compile_program(template, (Observable.parse("X0 X1 X2"),))
     assert schedule(program, 0, 0).passes[:, 0].tolist().count(SCALE) == 0, "phases are a scale"
     plain = compile_program(
-        Template(3, tuple(ops), 0, 51, "amplitudes"), (Observable.parse("X0 X1 X2"),)
+        Template(4, tuple(ops), 0, 4, "amplitudes"), (Observable.parse("Z0 Z1 Z2 Z3"),)
     )
-    found = schedule(plain, 0, 2**20).passes
-    turned = 0
+    found, turned, scales = schedule(plain, 0, 2**20).passes, 0, 0
     for kind, layer, across, within, *rest in found.tolist():
         if kind == SCALE:
             assert [across, within, *rest] == [0, 0, 0, 0, 0, 0, 0, -1, -1]
-            turned = 0
-        elif kind == TURN:
+            assert layer < len(plain.layers)
+            scales, turned = scales + 1, 0
+        else:
             turned += across + within
             assert turned <= 48
-            assert layer < len(plain.layers)
-            turned = 0 if rest[-2] >= 0 else turned
+    assert scales == 2, "120 turns"
 
 
 def test_directions_and_bases_with_lane_bits_are_marked():
@@ -245,18 +247,19 @@ def test_qubits_that_meet_late_are_cut_where_least_is_left():
 def test_the_work_of_a_program_and_of_a_cut(sandwich):
     """50 for each amplitude that a pass meets, of 32 rows in vectors of 8."""
     assert tail.work(sandwich) == 50.0 * (2 + 1 + 2) * 16 * 32 / 8
-    ops = [Op("ry", (q,), (row(q),)) for q in range(7)]
-    ops += [Op("cz", (q, q + 1)) for q in range(6)] + _turns(7)
-    ops += [Op("cz", (5, 6)), Op("ry", (6,), (param(7),)), Op("ry", (5,), (param(8),))]
-    template, seen = Template(7, tuple(ops), 7, 9), (z_observables(7)[6],)
+    template, seen, widths = convolutional(8), (z_observables(8)[7],), []
     for head, end, qubits in tail._cuts(template, seen):
         cut = tail._compiled(template, (head, end, qubits), seen)
         k = len(qubits)
+        widths.append(k)
         assert len(cut.head.kept) == k
-        assert len(head) + len(end) == len(template.ops)
+        assert len(head) + len(end) == len(lower(template).ops)
         expected = tail.work(cut.head) + tail.work(cut.tail) * 2**k * 3 / 32 + 1e5
-        expected += (20 + (4 * 1 + 2) * 2**k) * 2**7 * 4
+        expected += (20 + (4 * 1 + 2) * 2**k) * 2**8 * 4
         assert tail._work_of_cut(cut) == pytest.approx(expected, rel=1e-12)
+    assert widths == sorted(set(widths))
+    assert widths
+    assert max(widths) <= 5
 
 
 # ------------------------------------------------------------------------------------------- signs

@@ -64,9 +64,9 @@ class ServedPage(NamedTuple):
 
 
 @contextmanager
-def served(storage: Path | str) -> Iterator[ServedPage]:
-    """The dashboard of a storage folder, at a free port."""
-    with listening("127.0.0.1", 0) as listener:
+def served(storage: Path | str, port: int = 0) -> Iterator[ServedPage]:
+    """The dashboard of a storage folder, at a port, or at any that is free."""
+    with listening("127.0.0.1", port) as listener:
         port = listener.getsockname()[1]
         app = create_app(str(storage), SecretStr(TOKEN), port, lambda: server.should_exit)
         server = uvicorn.Server(

@@ -195,6 +195,28 @@ def test_a_page_whose_server_ended_says_so_and_comes_back(tmp_path: Path) -> Non
         page.wait("document.getElementById('connection').textContent === 'connection lost'")
 
 
+def test_a_run_that_is_deleted_meanwhile_keeps_no_page_from_coming_back(tmp_path: Path) -> None:
+    """EventSource gives up for good at any answer but 200, as for a run that is not there."""
+    said = "document.getElementById('connection').textContent"
+    gone = make_run(tmp_path, "gone")
+    make_run(tmp_path, "other")
+    with chromium() as page:
+        with served(tmp_path) as server:
+            enter(page, server)
+            show(page, server, "/run/gone", ".plot svg path.line")
+            page.wait(f"{said} === 'live'")
+        page.wait(f"{said} === 'connection lost'")
+        shutil.rmtree(gone)
+        with served(tmp_path, server.port):
+            page.wait(f"{said} === 'live'")
+            page.wait("document.querySelector('.problem')?.textContent.includes('no longer there')")
+            show(page, server, "/", "table.runs tbody tr")
+            page.wait(f"{NAMES}.join() === 'other'")
+            make_run(tmp_path, "gone")
+            show(page, server, "/run/gone", ".plot svg path.line")
+            assert not page.eval("document.querySelector('.problem')")
+
+
 def test_everything_can_be_reached_and_used_by_keyboard(
     tab: ChromiumPage, server: ServedPage
 ) -> None:
