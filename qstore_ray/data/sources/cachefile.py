@@ -58,6 +58,9 @@ class CachedFile:
 def obtain(file: CachedFile, url: str, *, max_bytes: int, timeout: float) -> None:
     """Make sure that `file` exists with its hash; download it from `url` if it does not.
 
+    Args:
+        timeout: of each download, in seconds.
+
     Raises:
         DataError: the server cannot be reached, is too slow, or twice sends something else.
     """

@@ -98,14 +98,14 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: Mapping[int, Path]) -> 
 
 
 def hung(ranks: Iterable[int], timeout: float) -> dict[int, str]:
-    """Why workers of these ranks failed: they ended themselves, as they got nowhere."""
+    """Why workers of these ranks failed: they ended after `timeout` seconds without progress."""
     return dict.fromkeys(ranks, f"it made no progress for {timeout:g} s")
 
 
 def causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:
     """Why each worker failed, by its rank; of those that were lost, if any was.
 
-    The others fail because they wait for numbers that do not come.
+    The others fail because they wait for numbers that do not come, for `timeout` seconds.
     """
     lost = {rank: failure for rank, failure in failures.items() if is_lost(failure)}
     return {

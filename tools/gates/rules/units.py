@@ -43,6 +43,8 @@ _NUMBER = re.compile(r"\b(?:float|int)\b")
 
 def _find(repository: Repository) -> Iterator[Found]:
     for module in repository.package:
+        if module.path.startswith("qstore_ray/cli/"):
+            continue  # an option has its unit in its own help
         for name, node in public(module.tree.body):
             text = ast.get_docstring(node) or ""
             if decorators(node) & {"overload", "override"} or not text:

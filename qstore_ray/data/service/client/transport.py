@@ -169,10 +169,14 @@ class Transport:
     ) -> Iterator[requests.Response]:
         """One request; its answer, the body still unread, is closed afterwards.
 
+        Args:
+            deadline: when it has to be over, in seconds of `time.monotonic`.
+
         Raises:
             QStoreError: a status that asking again does not change; of the class that the server
                 raised, if it described an error.
             requests.RequestException: what may pass by itself.
+            ServiceError: too many redirects, or one of a request that must not be repeated.
         """
         url = self.base_url + path
         for _ in range(_REDIRECTS + 1):
@@ -195,7 +199,7 @@ class Transport:
         raise ServiceError(f"more than {_REDIRECTS} redirects", value=url)
 
     def body(self, response: requests.Response, deadline: float, max_bytes: int) -> Iterator[bytes]:
-        """The body in pieces, as they come.
+        """The body in pieces, as they come, until `deadline` in seconds of `time.monotonic`.
 
         Raises:
             ServiceError: compressed, or larger than `max_bytes`.
