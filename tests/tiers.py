@@ -4,8 +4,8 @@ Nobody assigns a test by hand. `make tiers` measures and writes `tiers.json`: al
 time, and the tests that are not fast, because they start a process or a server, sleep, or cost more
 than half a second of CPU. Every other test of these files is fast, unless it has the mark `ray` or
 `slow`. `make test-fast` runs the fast ones, laws on fewer examples than `make test` gives them.
-Whatever runs, the guard watches the tests that count as fast and fails one that does more; their
-time only in `make test-fast`.
+There, the guard fails a test that does more. In other runs it does not, because what a test finds
+running already depends on the tests before it.
 
 What a fixture of a module or a session does is held against every test that asks for it, whichever
 test happened to be first.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import resource
 import sys
 import threading
@@ -262,7 +261,7 @@ class Tiers:
         if not any(item.get_closest_marker(mark) for mark in BEYOND):
             why = self._why_apart(item, deeds)
             item.user_properties.append(("tier", [why, every]))
-            if why and not self._records and self._is_fast(item):
+            if why and self._fast_only:
                 pytest.fail(
                     f"counts as fast, but: {why}. Make it cheaper, or run "
                     f"make tiers ARGS={place(item.nodeid)[0]}",
@@ -271,8 +270,7 @@ class Tiers:
         return result
 
     def _why_apart(self, item: pytest.Item, deeds: Deeds) -> str:
-        tolerance = TOLERANCE if self._fast_only else math.inf
-        most = MOST_SECONDS * (1 if self._records else tolerance)
+        most = MOST_SECONDS * (1 if self._records else TOLERANCE)
         found = self._fixtures_of(item)
         return next((why for each in (deeds, *found) if (why := each.why_apart(most))), "")
 
