@@ -9,7 +9,7 @@ named in the text of the risk, so that a reader can disagree. Rules on the data 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.ops.compliance.document import LEVELS, Level, Risk
@@ -17,6 +17,9 @@ from qstore_ray.ops.compliance.evidence import RunEvidence
 from qstore_ray.ops.compliance.risks_of_data import DATA_RULES
 from qstore_ray.track.logs.text import is_number
 from qstore_ray.track.reading.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from qstore_ray.learn.privacy.statement import PrivacyStatement
 
 Rule: TypeAlias = Callable[[RunEvidence], Iterator[Risk]]
 
@@ -116,11 +119,7 @@ def weak_class(evidence: RunEvidence) -> Iterator[Risk]:
             )  # fmt: skip
 
 
-def privacy(evidence: RunEvidence) -> Iterator[Risk]:
-    """A claim of privacy that is weak, missing, or can be undone."""
-    said = evidence.facts.privacy
-    if said is None:
-        return
+def _claim(said: PrivacyStatement) -> Iterator[Risk]:
     if said.epsilon is None:
         yield Risk(
             "privacy", "high", "The run was to be private, and nothing can be claimed of it.",
@@ -132,6 +131,12 @@ def privacy(evidence: RunEvidence) -> Iterator[Risk]:
             f"ε = {said.epsilon:.4g} at δ = {said.delta:g}", "privacy.json",
             "Use more noise, fewer epochs, or more rows.",
         )  # fmt: skip
+
+
+def privacy(evidence: RunEvidence) -> Iterator[Risk]:
+    """A claim of privacy that is weak, missing, or can be undone."""
+    if evidence.facts.privacy is not None:
+        yield from _claim(evidence.facts.privacy)
     for field in ("trainer.privacy.noise", "federation.privacy.noise"):
         if evidence.setting(field) == "seeded":
             yield Risk(

@@ -81,7 +81,7 @@ def model_description(values: Mapping[str, object]) -> ModelDescription:
     """The `model` entry of a manifest.
 
     Raises:
-        CheckpointError: it lacks a key that every version has written.
+        CheckpointError: it lacks a key that every version has written, or has other values.
     """
     missing = [name for name in _REQUIRED if name not in values]
     if missing:
@@ -89,6 +89,16 @@ def model_description(values: Mapping[str, object]) -> ModelDescription:
             f"the manifest describes no model: it lacks {', '.join(missing)}",
             field="model",
             value=sorted(values),
+            fix="Take another checkpoint, or a .qsm file.",
+        )
+    config = values["config"]
+    circuit = config.get("circuit", "") if isinstance(config, Mapping) else None
+    if not isinstance(circuit, str) or not isinstance(values["classes"], list | tuple):
+        raise CheckpointError(
+            "the manifest describes no model: config is a table with the circuit as text, and "
+            "classes are a list",
+            field="model",
+            value=config if circuit is None else circuit,
             fix="Take another checkpoint, or a .qsm file.",
         )
     return cast("ModelDescription", dict(values))
