@@ -213,6 +213,7 @@ def test_a_run_that_is_deleted_meanwhile_keeps_no_page_from_coming_back(tmp_path
             show(page, server, "/", "table.runs tbody tr")
             page.wait(f"{NAMES}.join() === 'other'")
             make_run(tmp_path, "gone")
+            page.wait(f"{NAMES}.toSorted().join() === 'gone,other'")
             show(page, server, "/run/gone", ".plot svg path.line")
             assert not page.eval("document.querySelector('.problem')")
 
