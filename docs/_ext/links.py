@@ -17,10 +17,13 @@ def rewrite(app: Any, page: str, source: list[str]) -> None:
     if own is not None:
         folder = Path(app.srcdir).parent
         source[0] = (folder / own).read_text()
-    source[0] = _LINK.sub(lambda link: _rewritten(Path(app.srcdir), folder, link), source[0])
+    docs = Path(app.srcdir)
+    source[0] = _LINK.sub(
+        lambda link: _rewritten(docs, docs.resolve() / page, folder, link), source[0]
+    )
 
 
-def _rewritten(docs: Path, folder: Path, link: re.Match[str]) -> str:
+def _rewritten(docs: Path, page: Path, folder: Path, link: re.Match[str]) -> str:
     target = (folder / link[1]).resolve()
     root = docs.resolve().parent
     anchor = link[2] or ""
@@ -28,6 +31,9 @@ def _rewritten(docs: Path, folder: Path, link: re.Match[str]) -> str:
         return f"](/{target.relative_to(docs.resolve())}{anchor})"
     if target.is_relative_to(root) and str(target.relative_to(root)) in _PAGES:
         return f"](/{_PAGES[str(target.relative_to(root))]}{anchor})"
+    if target.suffix == ".md" and target.is_relative_to(root):
+        up = "/".join(".." for _ in page.relative_to(docs.resolve()).parents)
+        return f"](path:{up}/{target.relative_to(root)}{anchor})"  # a file, not a page
     if target.is_dir():
         return f"]({link[1]}{anchor})"
     return link[0]
