@@ -18,8 +18,9 @@ for every pair of neighbours. Written by `python benchmarks/wide.py` from
 {table}
 
 Over the fastest peer that had a first step in time: at least {target:.0f} times in {met} of {cases}
-circuits. A ratio is the median of {pairs} turns of ours and the peer. A peer without numbers failed, or had no first step
-(in which the networks are searched and compiled) within {limit_s:.0f} s. Extrapolated: contractions
+circuits. A ratio is the median of {pairs} turns of ours and the peer. A peer without numbers
+failed, or had no first step (in which the networks are searched and compiled) within
+{limit_s:.0f} s. Extrapolated: contractions
 from {few} of the observables to all, Aer from some of its circuits to all shifts of all parameters.
 
 Machine: {processor}, {cpus} cores, load average {load:.1f} at the end. Written {written} at commit
