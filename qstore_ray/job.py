@@ -50,7 +50,7 @@ class JobConfig(TrainingJob):
     @model_validator(mode="before")
     @classmethod
     def _is_of_one_owner(cls, values: Any) -> Any:
-        """Name the command of a job whose rows have several owners."""
+        """Refuse the job of a federation, whose rows have several owners."""
         for name in ("federation", "partition") if isinstance(values, dict) else ():
             if name in values:
                 raise ConfigError(

@@ -11,7 +11,6 @@ file of the user's as its token, sent to an address of their choice.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from qstore_ray.config import Config, read_toml
+from qstore_ray.data.service.client.address import is_loopback
 from qstore_ray.errors import ConfigError
 from qstore_ray.files import expanded
 
@@ -53,7 +53,7 @@ class ReviewModelConfig(Config):
                 value=url,
                 fix='Write url = "https://HOST/v1".',
             )
-        if parts.scheme == "http" and not _is_here(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ConfigError(
                 "code and token would be sent unencrypted", value=url, fix="Write https://."
             )
@@ -90,12 +90,3 @@ def read_settings() -> ReviewSettings:
     if not file.exists():
         return ReviewSettings()
     return _UserSettings.from_dict(read_toml(file)).review
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
