@@ -131,6 +131,7 @@ def _run(
         "PYTHONPATH": str(root),
         "TMPDIR": str(scratch),
     }
+    # gate: QS103 because it takes hours, and each mutant has its time limit
     subprocess.run(
         [sys.executable, "-m", "pytest", *_PYTEST, *files], cwd=root, env=environment, check=False
     )
