@@ -128,7 +128,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def write_new(path: Path, text: str, *, field: str, fix: str) -> None:
-    """Write a text file that does not exist yet; if that fails, there is none.
+    """Write a new text file; if that fails, no file is left.
 
     Args:
         field: of the error. fix: what to do if the file cannot be written.
