@@ -66,12 +66,8 @@ mutation: .venv/.mutation ## change the package in one place at a time, and see 
 first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
 	@$(BIN)/python -m tools.first_change
 
-check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m tools.gates
+check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates), side by side
+	$(BIN)/python -m tools.gates.side_by_side
 
 ratchet: $(STAMP) ## write down that something which `make check` counts has become less
 	$(BIN)/python -m tools.gates ratchet

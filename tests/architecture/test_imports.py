@@ -79,6 +79,7 @@ ALLOWED = {
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
+        "qstore_ray.deadline",
         "qstore_ray.federated.ray.fleet",
         "qstore_ray.telemetry.metrics",
         "qstore_ray.testing.tune_loop",

@@ -64,6 +64,7 @@ def verify(folder: Path, signers: Path, added: str = "KEY") -> str:
 
 
 def _keygen(action: str, *words: str, text: str = "", hint: str = "") -> str:
+    # gate: QS103 because ssh-keygen may ask for a passphrase
     done = subprocess.run(
         ["ssh-keygen", "-Y", action, *words],
         input=text, capture_output=True, text=True, check=False,
