@@ -16,7 +16,8 @@ _SECTION = re.compile(r"^(Args|Attributes|Examples|Raises|Returns|Yields):$")
 _LONGEST = 40
 """Characters of a default that are shown; longer ones are a table of their own."""
 
-_NEXT = re.compile(r"[.;] (\w+(?:, \w+)*): ")
+_ARGUMENTS = re.compile(r"^(?:Args|Attributes):\n(?:(?: .*)?\n)*", re.MULTILINE)
+_NEXT = re.compile(r"[.;]\s+(\w+(?:, \w+)*):\s+(?=\S)")
 """Between two arguments on a line: `theta: (P,). loss: the last one.`"""
 
 _SPECIAL = re.compile(r"(`[^`]*`)|(\|)|(\*)|(\b\w+_\b(?!\w))")
@@ -42,19 +43,12 @@ def _names(obj: Any) -> set[str]:
 
 def _apart(lines: list[str], names: set[str]) -> list[str]:
     """A line for each argument or attribute."""
-    found: list[str] = []
-    section = ""
-    for line in lines:
-        if line and not line.startswith(" "):
-            heading = _SECTION.match(line)
-            section = heading[1] if heading else ""
-        if section in ("Args", "Attributes"):
-            found += _NEXT.sub(
-                lambda m: f".\n    {m[1]}: " if names.issuperset(m[1].split(", ")) else m[0], line
-            ).split("\n")
-        else:
-            found.append(line)
-    return found
+    return _ARGUMENTS.sub(
+        lambda section: _NEXT.sub(
+            lambda m: f".\n    {m[1]}: " if names.issuperset(m[1].split(", ")) else m[0], section[0]
+        ),
+        "\n".join(lines),
+    ).split("\n")
 
 
 def _rewritten(lines: list[str]) -> list[str]:
