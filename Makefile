@@ -117,7 +117,7 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 	@echo docs/_build/html/index.html
 
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
-	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
+	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py tests/unit/test_doc_commands.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
 	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
 
