@@ -105,7 +105,8 @@ def test_shifts_and_the_exact_gradient_agree_in_blocks_and_by_row(initial: str):
 
 def test_a_key_reaches_the_backends_that_draw():
     template, bindings, _ = _case("zeros", 1)
-    shift, spsa, key = get_gradient("parameter_shift", PLAIN), get_gradient("spsa", PLAIN), DrawKey((1, 2))
+    shift, spsa = get_gradient("parameter_shift", PLAIN), get_gradient("spsa", PLAIN)
+    key = DrawKey((1, 2))
     for method, draws, expected in (
         (shift, False, {"key": key._replace(n_rows=PADDED)}),
         (shift, True, {"key": key._replace(n_rows=PADDED)}),
