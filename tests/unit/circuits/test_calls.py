@@ -7,6 +7,7 @@ import pytest
 from qiskit.quantum_info import Operator
 from scipy.linalg import fractional_matrix_power
 
+from qstore_ray.circuits.qasm import program
 from qstore_ray.circuits.qasm.program import run_program
 from tests.circuit_states import equal_up_to_phase
 from tests.unit.circuits.test_program import V3, gates, refused
@@ -156,3 +157,11 @@ def test_a_failed_call_leaves_no_scope_behind():
     )
     again = run_program(f"{V3}gate g a {{ h a; }} g q[0]; gate k a {{ g a; g a; }} k q[1];", "mine")
     assert [step.operation.name for step in again.data] == ["h"] * 3
+
+
+def test_every_gate_of_a_call_is_a_step(monkeypatch: pytest.MonkeyPatch):
+    for body, steps in (("h q;;", 7), ("pow(4) @ x q[0];;", 8), ("gphase(1);;", 5)):
+        monkeypatch.setattr(program, "MOST_STEPS", steps)
+        run_program(V3 + body, "mine")
+        monkeypatch.setattr(program, "MOST_STEPS", steps - 1)
+        assert "the program runs more than" in refused(body)[0]

@@ -28,6 +28,8 @@ RUN = {
     "array[float, 2] a = {0.5, 1.5}; a[0] += 1; a[1] *= 2; rx(a[0]) q[0]; rx(a[1]) q[1];":
         "rx(1.5) 0; rx(3.0) 1",
     "array[float, 2] a = {0.5, 1.5}; a = {2.5, 3.5}; rx(a[0]) q[0];": "rx(2.5) 0",
+    "array[float, 2] a = {0.5, 1.5}; a[-2] = 2.5; a[1] = 0.25; rx(a[0]) q[0]; rx(a[1]) q[0];":
+        "rx(2.5) 0; rx(0.25) 0",
     "float t; t = 0.5; rx(t) q[0];": "rx(0.5) 0",
     "bit c; c = 1; if (c) x q[0]; c = measure q[1]; c = 0; if (c) x q[2];": "x 0; measure 1>0",
     "float t; { t = 0.5; } rx(t) q[0];": "rx(0.5) 0",

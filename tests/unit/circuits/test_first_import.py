@@ -76,9 +76,9 @@ def test_threads_that_need_it_at_the_same_time_get_it_whole():
     assert done.stdout.splitlines()[-1] == "halves: []"
 
 
-def _imported(names: tuple[str, ...]) -> None:
+def _imported(names: tuple[str, ...], daemon: bool = True) -> None:
     """Call it in a thread that may hang, and wait for a while only."""
-    caller = threading.Thread(target=first_import.import_qiskit, args=names, daemon=True)
+    caller = threading.Thread(target=first_import.import_qiskit, args=names, daemon=daemon)
     caller.start()
     caller.join(20)
     assert not caller.is_alive()
@@ -121,7 +121,7 @@ def test_a_thread_imports_itself_only_where_qiskit_is_there(seen, monkeypatch):
     assert seen == [("qiskit", False, False), ("json", False, False)]
     seen.clear()
     first_import._whole.clear()
-    _imported(("json", "absent"))
+    _imported(("json", "absent"), daemon=False)
     assert seen == [(name, True, True) for name in ("qiskit", "json", "absent")]
     assert any(each.name == "import-qiskit" and each.is_alive() for each in threading.enumerate())
     assert first_import._whole == {"qiskit", "json"}

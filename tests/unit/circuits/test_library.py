@@ -446,3 +446,13 @@ def test_names_and_sizes_that_are_none_say_their_field():
     assert caught.value.fix == "Use the encoding angle or dense_angle, or reuploading=False."
     assert _circuit().name == "angle+hardware_efficient"
     assert _circuit(reuploading=True).name == "angle*hardware_efficient"
+
+
+def test_products_of_features_are_around_their_center():
+    """iqp: x_i·x_j; zz: (π − x_i)(π − x_j)."""
+    x = np.array([[0.5, -1.0, 2.0]])
+    for encoding, center in (("iqp", 0.0), ("zz", np.pi)):
+        found = ENCODINGS[encoding](3, 3).encode(x)
+        away = center - x[0]
+        expected = [*x[0], away[0] * away[1], away[0] * away[2], away[1] * away[2]]
+        np.testing.assert_allclose(found, [expected], rtol=1e-15)

@@ -163,3 +163,23 @@ def test_what_knows_its_features_takes_none():
     with pytest.raises(CircuitError) as caught:
         circuit_of_rows(Template(1, (Op("h", (0,)),)))
     assert caught.value.fix.startswith("It has no parameters. Name the data parameters,")
+
+
+class _Called(QuantumCircuit):
+    def __call__(self):
+        raise AssertionError("a circuit is not called")
+
+
+def test_a_circuit_that_can_be_called_is_a_circuit():
+    circuit = _Called(1)
+    circuit.rx(Parameter("x0"), 0)
+    assert load_circuit(circuit).n_features == 1
+
+
+def test_features_that_are_none_are_the_value_of_the_error():
+    for act in (circuit_of_rows, kept_circuit):
+        with pytest.raises(
+            CircuitError, match="no parameter of the circuit is a feature"
+        ) as caught:
+            act(TEXT, [])
+        assert (caught.value.field, caught.value.value) == ("features", [])

@@ -201,15 +201,18 @@ def test_a_word_is_a_function_or_a_type_only_in_front_of_a_bracket():
     assert _refused("sin + 1") == "1: sin is not declared"
 
 
-def test_brackets_and_powers_have_a_depth_that_comes_back():
+def test_powers_have_a_depth_that_comes_back():
+    assert _value("1" + "**1" * 59) == 1
+    assert _refused("1" + "**1" * 60) == "179: too many powers in one another"
+    assert _value("1**1+" * 99 + "1") == 100
+
+
+def test_brackets_have_a_depth_that_comes_back():
     assert _value("(" * 59 + "1" + ")" * 59) == 1
     assert _refused("(" * 60 + "1" + ")" * 60) == (
         "61: an expression has too many brackets in one another"
     )
-    assert _value("1" + "**1" * 59) == 1
-    assert _refused("1" + "**1" * 60) == "179: too many powers in one another"
     assert _value("{" + "(1)," * 99 + "}") == [1] * 99
-    assert _value("1**1+" * 99 + "1") == 100
     values = _values("(1 + )) (1)")
     with pytest.raises(CircuitError):
         values.expression()
