@@ -149,6 +149,15 @@ def test_a_call_that_cannot_be_made_is_refused():
         assert fix is None or way == fix, body
 
 
+def test_a_body_is_in_the_version_of_its_text():
+    two = "OPENQASM 2.0;\nqreg q[2];\n"
+    body = (
+        "gate g(t) a { rx(1/2 + t) a; u0(1) a; } opaque u0(t) a; opaque id a; g(2^3) q[0]; id q[1];"
+    )
+    assert gates(body, two) == "rx(8.5) 0; id 0; id 1"
+    assert gates("gate g a { rx(1/2) a; } g q[0];") == "rx(0.0) 0"
+
+
 def test_a_failed_call_leaves_no_scope_behind():
     body = "def f(int n) -> int { return n; } int n = 2; int k = f(1); x q[n]; x q[k];"
     assert gates(body) == "x 2; x 1"

@@ -192,6 +192,9 @@ def test_what_is_no_expression_is_refused_at_its_place():
     assert _refused("cos(1; 2)") == "6: ')' is missing before ';'"
     assert _refused("1 + measure q") == "5: a measurement stands inside an expression"
     assert _refused("1" * 5000) == "1: a number is too long"
+    with pytest.raises(CircuitError, match="column 2: times are not supported") as caught:
+        _value(" 10ns + 1")
+    assert caught.value.fix == "Remove what is about timing; circuits here are gates only."
     assert _refused("bool(q)", q=Qubits((0,))) == "1: a register or an array cannot be made bool"
 
 
