@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from qstore_ray.config import apply_overrides, dump_toml
 from qstore_ray.errors import ConfigError, DataError, UsageError
@@ -210,12 +210,21 @@ def _only(
 def _finished(draft: JobDraft, changes: Sequence[str]) -> MigratedJob:
     from qstore_ray.job import JobConfig
 
-    job: Table = apply_overrides(draft.job, changes)
+    job: Table = apply_overrides(_without_none(draft.job), changes)
     try:
         toml = JobConfig.from_dict(job).to_toml()
     except ConfigError as exc:
         return MigratedJob(dump_toml(job), tuple(draft.keys), str(exc))
     return MigratedJob(_short(job, toml), tuple(draft.keys))
+
+
+def _without_none(value: Any) -> Any:
+    """A value whose tables have no names of None, which TOML does not have."""
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(each) for each in value]
+    return value
 
 
 def _short(job: Table, whole: str) -> str:

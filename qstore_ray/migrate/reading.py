@@ -24,6 +24,7 @@ from qstore_ray.types import Table
 
 SUFFIXES: Final = (".json", ".yaml", ".yml", ".toml", ".py", ".ipynb")
 _LARGEST: Final = 2**20
+_LARGEST_WRITTEN_OUT: Final = 2**22
 _MOST_ALIASES: Final = 20
 _SECTIONS: Final = {
     "training": "TrainingConfig",
@@ -147,8 +148,8 @@ def _parsed(path: Path, text: str) -> Any:
             case ".json":
                 return json.loads(text)
             case ".toml":
-                return tomllib.loads(text)
-        return _yaml(path, text)
+                return _as_json(path, tomllib.loads(text))
+        return _as_json(path, _yaml(path, text))
     except (ValueError, RecursionError) as exc:
         raise _file_error(path, f"is no {path.suffix[1:].upper()}: {exc}") from exc
 
@@ -163,6 +164,26 @@ def _yaml(path: Path, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as exc:
         raise _file_error(path, f"is no YAML: {' '.join(str(exc).split())}") from exc
+
+
+def _as_json(path: Path, values: Any) -> Any:
+    """Values as JSON has them: names and dates are texts, and what an alias names is repeated.
+
+    Raises:
+        DataError: they are too long then, or a name is a list or a date.
+        ValueError, RecursionError: an alias names what it is in.
+    """
+    parts: list[str] = []
+    size = 0
+    try:
+        for part in json.JSONEncoder(default=str).iterencode(values):
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST_WRITTEN_OUT:
+                raise _file_error(path, "is larger than 4 MiB with its aliases written out")
+    except TypeError as exc:
+        raise _file_error(path, f"has a name that is no text: {exc}") from exc
+    return json.loads("".join(parts))
 
 
 def _file_error(path: Path, what: str) -> DataError:
