@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from qstore_ray.types import Table
 
@@ -64,6 +65,6 @@ def is_read(value: object) -> bool:
     return not isinstance(value, Unread | OldTable)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for a finite number; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

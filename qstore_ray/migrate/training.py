@@ -189,7 +189,7 @@ def _take_entanglement(draft: JobDraft, table: OldTable) -> None:
     if old is not None and not (isinstance(old, str) and old in ENTANGLEMENTS):
         draft.drop(table, key, "unknown; choose one of linear, ring, full, pairwise, heavy_hex")
         return
-    value = ENTANGLEMENTS.get(old, "")
+    value = ENTANGLEMENTS.get(old or "", "")
     draft.take(table, key, new, value or None, state="kept" if value == old else "renamed")
 
 
