@@ -147,6 +147,7 @@ ALLOWED = {
     "packaging": ("qstore_ray.doctor.packages",),
     "structlog": ("qstore_ray.track.logs.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
+    "threadpoolctl": ("qstore_ray.advise.measure.rivals",),
     "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service", "qstore_ray.ops.dashboard", "qstore_ray.serve.app"),

@@ -131,9 +131,9 @@ def _run(
         "PYTHONPATH": str(root),
         "TMPDIR": str(scratch),
     }
-    subprocess.run(
-        [sys.executable, "-m", "pytest", *_PYTEST, *files], cwd=root, env=environment, check=False
-    )
+    command = [sys.executable, "-m", "pytest", *_PYTEST, *files]
+    if subprocess.run(command, cwd=root, env=environment, check=False).returncode:
+        raise SystemExit(f"the tests of {target} did not start; no verdict is written")
 
 
 def _known(place: Path) -> dict[str, dict[str, Any]]:

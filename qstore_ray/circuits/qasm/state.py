@@ -40,11 +40,11 @@ class Subroutine:
 
 
 class Jump(Exception):  # noqa: N818 - control flow of the program, not an error
-    """Control flow of `break`, `continue`, `return` and `end`."""
+    """Control flow of `break`, `continue`, `return` and `end`, which stands at `token`."""
 
-    def __init__(self, kind: str, value: Any = None) -> None:
-        super().__init__(kind)
-        self.kind, self.value = kind, value
+    def __init__(self, token: Token, value: Any = None) -> None:
+        super().__init__(token.text)
+        self.token, self.kind, self.value = token, token.text, value
 
 
 class ProgramState:
