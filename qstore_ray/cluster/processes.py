@@ -108,7 +108,7 @@ def _works_in(process: Process, record: ClusterRecord) -> bool:
 
 def _listed() -> Iterator[tuple[int, str]]:
     if not (_PROC / "self").exists():
-        command = ["/bin/ps", "-A", "-o", "pid=", "-o", "command="]
+        command = ["/bin/ps", "-A", "-ww", "-o", "pid=", "-o", "command="]  # whole lines
         listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
         for line in listed.stdout.splitlines():
             pid, _, words = line.strip().partition(" ")

@@ -52,7 +52,8 @@ def folder(tmp_path: Path, record: ClusterRecord) -> Path:
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="no ps: a system without /proc has one")
 def test_without_proc_the_processes_are_those_of_ps(monkeypatch, tmp_path):
-    """macOS has none."""
+    """macOS has none. A long command line is whole, or the folder in it would not be found."""
+    monkeypatch.setenv("COLUMNS", "80")
     listed = {each.pid: each for each in processes.processes()}
     monkeypatch.setattr(processes, "_PROC", tmp_path)
     found = {each.pid: each for each in processes.processes()}
