@@ -155,7 +155,7 @@ ALLOWED = {
     "wandb": ("qstore_ray.track.wandb",),
     "xgboost": (),  # its C library alone is called: train/loop/collective.py
     "xxhash": ("qstore_ray.data.rows.raw", "qstore_ray.data.survey"),
-    "yaml": ("qstore_ray.migrate.reading",),
+    "yaml": ("qstore_ray.migrate.parsing",),
 }
 
 # The rest is at everybody's hand.
