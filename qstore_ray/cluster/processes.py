@@ -110,7 +110,7 @@ def _works_in(process: Process, record: ClusterRecord) -> bool:
 
 def _listed() -> Iterator[tuple[int, str]]:
     if not (_PROC / "self").exists():
-        command = ["/bin/ps", "-A", "-o", "pid=", "-o", "command="]
+        command = ["/bin/ps", "-A", "-ww", "-o", "pid=", "-o", "command="]  # whole lines
         listed = subprocess.run(  # noqa: S603 - its arguments are ours
             command, capture_output=True, text=True, check=True, timeout=_PS_SECONDS
         )

@@ -7,7 +7,7 @@ from typing import Any
 from qstore_ray.config import set_field
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.migrate.key import KeyState, MigratedKey
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, Unread, is_read
 from qstore_ray.types import Table
 
 
@@ -32,11 +32,11 @@ class JobDraft:
     ) -> None:  # fmt: skip
         """Write a key's value, or `value`, to the field `new`; one that is not known is listed."""
         old = table.values[key]
-        if isinstance(old, Unread):
-            why = f"it is computed in the program; write {new} yourself"
+        written = old if value is None else value
+        if isinstance(old, Unread) or not is_read(written):
+            why = f"it, or a part of it, is computed in the program; write {new} yourself"
             self.note(table, key, "unknown", text=why, new=new)
             return
-        written = old if value is None else value
         if written is None:
             self.note(table, key, "unknown", text=f"it is null; write {new} yourself", new=new)
             return

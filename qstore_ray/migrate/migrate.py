@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from qstore_ray.config import apply_overrides, dump_toml
 from qstore_ray.errors import ConfigError, DataError, UsageError
@@ -27,7 +27,6 @@ from qstore_ray.migrate.reading import (
 )
 from qstore_ray.migrate.training import take_training
 from qstore_ray.migrate.tuning import take_search
-from qstore_ray.migrate.value_types import check_types
 from qstore_ray.types import Table
 
 _SEARCHES: Final = ("OptunaConfig", "GridSearch", "RandomSearch", "BayesianOptimizer")
@@ -140,8 +139,6 @@ def _of_qemlflow(old: OldConfiguration, name: str) -> list[JobDraft]:
 
 def _of_q_store(old: OldConfiguration, name: str) -> list[JobDraft]:
     """One job for each TrainingConfig, else for each DatasetConfig."""
-    for table in old.tables:
-        check_types(table)
     tables = plain_tables(old.tables)
     trainings, datasets = tables.get("TrainingConfig", []), tables.get("DatasetConfig", [])
     wholes = trainings or datasets
@@ -217,12 +214,21 @@ def _only(
 def _finished(draft: JobDraft, changes: Sequence[str]) -> MigratedJob:
     from qstore_ray.job import JobConfig
 
-    job: Table = apply_overrides(draft.job, changes)
+    job: Table = apply_overrides(_without_none(draft.job), changes)
     try:
         toml = JobConfig.from_dict(job).to_toml()
     except ConfigError as exc:
         return MigratedJob(dump_toml(job), tuple(draft.keys), str(exc))
     return MigratedJob(_short(job, toml), tuple(draft.keys))
+
+
+def _without_none(value: Any) -> Any:
+    """A value whose tables have no names of None, which TOML does not have."""
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(each) for each in value]
+    return value
 
 
 def _short(job: Table, whole: str) -> str:
