@@ -10,6 +10,7 @@ from typing import Final
 
 from qstore_ray.config import apply_overrides, dump_toml
 from qstore_ray.errors import ConfigError, DataError, UsageError
+from qstore_ray.files import write_new
 from qstore_ray.migrate.callbacks import take_mlflow
 from qstore_ray.migrate.datasets import take_dataset
 from qstore_ray.migrate.draft import JobDraft, known
@@ -260,16 +261,8 @@ def write_jobs(found: Sequence[MigratedFile]) -> list[Path]:
                 "the file exists", field="write", value=str(path), fix="Move it away first."
             )
     for path, text in wanted:
-        try:
-            with path.open("x", encoding="utf-8") as file_:
-                file_.write(text)
-        except OSError as exc:
-            raise UsageError(
-                f"cannot write the file: {exc.strerror or type(exc).__name__}",
-                field="write",
-                value=str(path),
-                fix="Copy the old file into a folder that may be written to.",
-            ) from exc
+        fix = "Copy the old file into a folder that may be written to."
+        write_new(path, text, field="write", fix=fix)
     return [path for path, _ in wanted]
 
 

@@ -62,7 +62,7 @@ def _upload(files: list[Path], url: str) -> None:
     words = ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", url]
     done = subprocess.run(
         [sys.executable, "-m", "twine", *words, *map(str, files)],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=1800.0,
     )  # fmt: skip
     if done.returncode:
         raise ReleaseError(f"twine upload to {url}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -45,7 +45,7 @@ class Repository:
         """What a command of git prints. `ReleaseError` with git's own words if it fails."""
         done = subprocess.run(
             ["git", *_SAME, *words],
-            cwd=self.root, capture_output=True, text=True, check=False,
+            cwd=self.root, capture_output=True, text=True, check=False, timeout=300.0,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
         if done.returncode:

@@ -71,6 +71,7 @@ def signed_files(folder: Path) -> dict[str, str]:
 
 
 def _keygen(action: str, *words: str, text: str = "", hint: str = "") -> str:
+    # gate: QS103 because ssh-keygen may ask for a passphrase
     done = subprocess.run(
         ["ssh-keygen", "-Y", action, *words],
         input=text, capture_output=True, text=True, check=False,
