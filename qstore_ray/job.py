@@ -107,6 +107,7 @@ def run_job(
         loaded: called with the data as soon as they are loaded.
 
     Raises:
+        ConfigError: the classical baseline does not fit into memory.
         UsageError: it is given something else than a job.
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
