@@ -208,6 +208,7 @@ def all_answers(
     """The answers of clients that all have to answer.
 
     Raises:
+        WorkerError: the process of a client died, or did not answer.
         QStoreError: what the first client raised that did not, with its id in the field.
     """
     found = fleet.ask(message, dict.fromkeys(clients, arguments))

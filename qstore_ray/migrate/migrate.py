@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from qstore_ray.config import apply_overrides, dump_toml
 from qstore_ray.errors import ConfigError, DataError, UsageError
+from qstore_ray.files import write_new
 from qstore_ray.migrate.callbacks import take_mlflow
 from qstore_ray.migrate.datasets import take_dataset
 from qstore_ray.migrate.draft import JobDraft, known
@@ -21,10 +22,12 @@ from qstore_ray.migrate.reading import (
     SUFFIXES,
     TRAINING_FIELDS,
     OldConfiguration,
+    may_be_old,
     read_old,
 )
 from qstore_ray.migrate.training import take_training
 from qstore_ray.migrate.tuning import take_search
+from qstore_ray.migrate.value_types import check_types
 from qstore_ray.types import Table
 
 _SEARCHES: Final = ("OptunaConfig", "GridSearch", "RandomSearch", "BayesianOptimizer")
@@ -54,6 +57,7 @@ class MigratedFile:
         path: of the file. product: `q_store` or `qemlflow`.
         jobs: one for each old training. uses: lines of Python with old names.
         strange: keys that nothing is known of.
+        problem: why a file of a folder was not read, though it has old names; empty if it was.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class MigratedFile:
     jobs: Sequence[MigratedJob] = ()
     uses: Sequence[OldUse] = ()
     strange: Sequence[str] = field(default_factory=tuple)
+    problem: str = ""
 
 
 def migrate_paths(path: Path, changes: Sequence[str] = ()) -> list[MigratedFile]:
@@ -109,11 +114,11 @@ def migrate_file(path: Path, changes: Sequence[str] = ()) -> MigratedFile:
 
 
 def _tried(path: Path, changes: Sequence[str]) -> MigratedFile | None:
-    """A file of a folder; one that is none of ours, or cannot be read, is passed over."""
+    """A file of a folder; one that is none of ours is passed over."""
     try:
         found = migrate_file(path, changes)
-    except DataError:
-        return None
+    except DataError as exc:
+        return MigratedFile(path, "", problem=str(exc)) if may_be_old(path) else None
     return found if found.product else None
 
 
@@ -135,6 +140,8 @@ def _of_qemlflow(old: OldConfiguration, name: str) -> list[JobDraft]:
 
 def _of_q_store(old: OldConfiguration, name: str) -> list[JobDraft]:
     """One job for each TrainingConfig, else for each DatasetConfig."""
+    for table in old.tables:
+        check_types(table)
     tables = plain_tables(old.tables)
     trainings, datasets = tables.get("TrainingConfig", []), tables.get("DatasetConfig", [])
     wholes = trainings or datasets
@@ -263,16 +270,8 @@ def write_jobs(found: Sequence[MigratedFile]) -> list[Path]:
                 "the file exists", field="write", value=str(path), fix="Move it away first."
             )
     for path, text in wanted:
-        try:
-            with path.open("x", encoding="utf-8") as file_:
-                file_.write(text)
-        except OSError as exc:
-            raise UsageError(
-                f"cannot write the file: {exc.strerror or type(exc).__name__}",
-                field="write",
-                value=str(path),
-                fix="Copy the old file into a folder that may be written to.",
-            ) from exc
+        fix = "Copy the old file into a folder that may be written to."
+        write_new(path, text, field="write", fix=fix)
     return [path for path, _ in wanted]
 
 

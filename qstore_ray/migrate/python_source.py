@@ -92,7 +92,7 @@ def read_python(path: Path, text: str) -> OldPython:
     Raises:
         DataError: this Python cannot parse it.
     """
-    code = code_of(path.name, text) if path.suffix == ".ipynb" else text
+    code = code_of(path.name, text).text if path.suffix == ".ipynb" else text
     source = SourceFile(path.name, code)
     reader = _ProgramReader(source)
     products = [name.partition(".")[0] for name in source.imported.values()]

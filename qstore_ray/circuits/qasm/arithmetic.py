@@ -88,7 +88,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown()
     if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
-        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+        raise _register_error(symbol)
     if symbol not in _OF_INPUTS:
         _check_known(symbol, a, b)
     texts = [str(v) if isinstance(v, ParameterExpression) else "" for v in (a, b)]
@@ -115,7 +115,7 @@ def unary(symbol: str, value: Any) -> Any:
         return Unknown(value.size)
     value = 0 if isinstance(value, Unknown) else value
     if isinstance(value, Qubits | list):
-        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+        raise _register_error(symbol)
     if symbol in ("!", "~"):
         _check_known(symbol, value)
     try:
@@ -153,6 +153,10 @@ def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
     if symbol == "**" and a.bit_length() * abs(b) > _MOST_BITS:
         return _finite(symbol, float(a) ** b)
     return _finite(symbol, _BINARY[symbol](a, b))
+
+
+def _register_error(symbol: str) -> ValueError:
+    return ValueError(f"{symbol} of a register or an array")
 
 
 def _failure(name: str, exc: Exception) -> ValueError:

@@ -7,6 +7,7 @@ import pytest
 from qiskit.quantum_info import Operator
 from scipy.linalg import fractional_matrix_power
 
+from qstore_ray.circuits.qasm import program
 from qstore_ray.circuits.qasm.program import run_program
 from tests.circuit_states import equal_up_to_phase
 from tests.unit.circuits.test_program import V3, gates, refused
@@ -148,6 +149,15 @@ def test_a_call_that_cannot_be_made_is_refused():
         assert fix is None or way == fix, body
 
 
+def test_a_body_is_in_the_version_of_its_text():
+    two = "OPENQASM 2.0;\nqreg q[2];\n"
+    body = (
+        "gate g(t) a { rx(1/2 + t) a; u0(1) a; } opaque u0(t) a; opaque id a; g(2^3) q[0]; id q[1];"
+    )
+    assert gates(body, two) == "rx(8.5) 0; id 0; id 1"
+    assert gates("gate g a { rx(1/2) a; } g q[0];") == "rx(0.0) 0"
+
+
 def test_a_failed_call_leaves_no_scope_behind():
     body = "def f(int n) -> int { return n; } int n = 2; int k = f(1); x q[n]; x q[k];"
     assert gates(body) == "x 2; x 1"
@@ -156,3 +166,11 @@ def test_a_failed_call_leaves_no_scope_behind():
     )
     again = run_program(f"{V3}gate g a {{ h a; }} g q[0]; gate k a {{ g a; g a; }} k q[1];", "mine")
     assert [step.operation.name for step in again.data] == ["h"] * 3
+
+
+def test_every_gate_of_a_call_is_a_step(monkeypatch: pytest.MonkeyPatch):
+    for body, steps in (("h q;;", 7), ("pow(4) @ x q[0];;", 8), ("gphase(1);;", 5)):
+        monkeypatch.setattr(program, "MOST_STEPS", steps)
+        run_program(V3 + body, "mine")
+        monkeypatch.setattr(program, "MOST_STEPS", steps - 1)
+        assert "the program runs more than" in refused(body)[0]

@@ -64,6 +64,7 @@ def test_what_cannot_be_decided_is_refused():
         ("if true x q[0];", "5: '(' is missing before 'true'"),
         ("if (true x q[0];", "11: ')' is missing before 'x'"),
         ("for int i of q { }", "12: 'in' is missing before 'of'"),
+        ("for int i in {0.5} x q[0];", "16: an element is no whole number"),
         ("for int i in 3 { }", "2: a loop needs a range, a set or an array"),
         ("for int i in [0:1 x q[0];", "20: ']' is missing before 'x'"),
         ("while true { }", "8: '(' is missing before 'true'"),

@@ -38,6 +38,7 @@ RUN = {
     "@mine of x\nh q[0];": "h 0",
     "@a\n@b c (;\nh q[0]; x q[1];": "h 0; x 1",
     "int h = 2; h q[h];": "h 2",
+    "qubit h; h h; h q[0];": "h 3; h 0",
     "array[int, 2] x = {1, 2}; x[0] = 0; x q[x[0]]; x q[x[1]];": "x 0; x 2",
     "int a = 1; a += 1; a *= 3; a -= 4; x q[a];": "x 2",
     "nop; nop q[0]; barrier; barrier q; delay[100ns] q[0]; delay(100) q; delay q; h q[0];": "h 0",

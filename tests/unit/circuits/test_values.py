@@ -192,6 +192,9 @@ def test_what_is_no_expression_is_refused_at_its_place():
     assert _refused("cos(1; 2)") == "6: ')' is missing before ';'"
     assert _refused("1 + measure q") == "5: a measurement stands inside an expression"
     assert _refused("1" * 5000) == "1: a number is too long"
+    with pytest.raises(CircuitError, match="column 2: times are not supported") as caught:
+        _value(" 10ns + 1")
+    assert caught.value.fix == "Remove what is about timing; circuits here are gates only."
     assert _refused("bool(q)", q=Qubits((0,))) == "1: a register or an array cannot be made bool"
 
 
@@ -201,15 +204,18 @@ def test_a_word_is_a_function_or_a_type_only_in_front_of_a_bracket():
     assert _refused("sin + 1") == "1: sin is not declared"
 
 
-def test_brackets_and_powers_have_a_depth_that_comes_back():
+def test_powers_have_a_depth_that_comes_back():
+    assert _value("1" + "**1" * 59) == 1
+    assert _refused("1" + "**1" * 60) == "179: too many powers in one another"
+    assert _value("1**1+" * 99 + "1") == 100
+
+
+def test_brackets_have_a_depth_that_comes_back():
     assert _value("(" * 59 + "1" + ")" * 59) == 1
     assert _refused("(" * 60 + "1" + ")" * 60) == (
         "61: an expression has too many brackets in one another"
     )
-    assert _value("1" + "**1" * 59) == 1
-    assert _refused("1" + "**1" * 60) == "179: too many powers in one another"
     assert _value("{" + "(1)," * 99 + "}") == [1] * 99
-    assert _value("1**1+" * 99 + "1") == 100
     values = _values("(1 + )) (1)")
     with pytest.raises(CircuitError):
         values.expression()
