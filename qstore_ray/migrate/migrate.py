@@ -27,7 +27,6 @@ from qstore_ray.migrate.reading import (
 )
 from qstore_ray.migrate.training import take_training
 from qstore_ray.migrate.tuning import take_search
-from qstore_ray.migrate.value_types import check_types
 from qstore_ray.types import Table
 
 _SEARCHES: Final = ("OptunaConfig", "GridSearch", "RandomSearch", "BayesianOptimizer")
@@ -140,8 +139,6 @@ def _of_qemlflow(old: OldConfiguration, name: str) -> list[JobDraft]:
 
 def _of_q_store(old: OldConfiguration, name: str) -> list[JobDraft]:
     """One job for each TrainingConfig, else for each DatasetConfig."""
-    for table in old.tables:
-        check_types(table)
     tables = plain_tables(old.tables)
     trainings, datasets = tables.get("TrainingConfig", []), tables.get("DatasetConfig", [])
     wholes = trainings or datasets

@@ -107,7 +107,7 @@ def _refuse_twice(root: yaml.Node | None) -> None:
 def _loader() -> type[yaml.SafeLoader]:
     import yaml
 
-    class NumberLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    class NumberLoader(yaml.SafeLoader):
         """A safe loader that knows the numbers of YAML 1.2."""
 
     NumberLoader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))

@@ -9,6 +9,7 @@ A file of Q-Store is recognised by its keys, since there was no format for one:
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,7 @@ from qstore_ray.types import Table
 
 SUFFIXES: Final = (".json", ".yaml", ".yml", ".toml", ".py", ".ipynb")
 _LARGEST: Final = 2**20
+_LARGEST_WRITTEN_OUT: Final = 2**22
 _SECTIONS: Final = {
     "training": "TrainingConfig",
     "training_config": "TrainingConfig",
@@ -157,9 +159,29 @@ def _text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        return parsed(path.suffix, text)
+        return _as_json(path, parsed(path.suffix, text))
     except (ValueError, RecursionError) as exc:
         raise _file_error(path, f"is no {path.suffix[1:].upper()} that can be read: {exc}") from exc
+
+
+def _as_json(path: Path, values: Any) -> Any:
+    """Values as JSON has them: names and dates are texts, and what an alias names is repeated.
+
+    Raises:
+        DataError: they are too long then, or a name is a list or a date.
+        ValueError, RecursionError: an alias names what it is in.
+    """
+    parts: list[str] = []
+    size = 0
+    try:
+        for part in json.JSONEncoder(default=str).iterencode(values):
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST_WRITTEN_OUT:
+                raise _file_error(path, "is larger than 4 MiB with its aliases written out")
+    except TypeError as exc:
+        raise _file_error(path, f"has a name that is no text: {exc}") from exc
+    return json.loads("".join(parts))
 
 
 def _file_error(path: Path, what: str) -> DataError:

@@ -30,9 +30,9 @@ def take_schedule(draft: JobDraft, table: OldTable) -> None:
         if "lr_scheduler_params" in table.values:
             draft.drop(table, "lr_scheduler_params", "they had no effect without lr_scheduler")
         return
-    params = known(table, "lr_scheduler_params", {}) or {}
-    given = {name: value for name, value in params.items() if value is not None}
-    if isinstance(table.values.get("lr_scheduler_params"), Unread):
+    given = known(table, "lr_scheduler_params", {}) or {}
+    unread = isinstance(table.values.get("lr_scheduler_params"), Unread)
+    if unread or not isinstance(given, dict):
         draft.note(
             table, "lr_scheduler_params", "unknown", new="trainer.schedule_options",
             text="it is no table that can be read; write trainer.schedule_options yourself",

@@ -1,4 +1,4 @@
-"""Old files with values of any kind: a job, a key that is listed, or an error of ours."""
+"""Old files with values of any kind: each key is listed, and all errors are ours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.job import JobConfig
+from qstore_ray.migrate import reading
 from qstore_ray.migrate.migrate import MigratedJob, migrate_file, migrate_paths, write_jobs
 from qstore_ray.migrate.reading import TRAINING_FIELDS
 
@@ -62,15 +63,6 @@ def key(job: MigratedJob, name: str) -> tuple[str, str]:
     return found.state, found.text
 
 
-def check_or_refused(values: Any, folder: Path, changes: list[str]) -> None:
-    """It is a job, or refused by the name of the field."""
-    try:
-        job = of_json(values, folder, changes)
-    except DataError:
-        return
-    check(job)
-
-
 def check(job: MigratedJob) -> None:
     """It is complete, or says what is missing; its text is TOML in both cases."""
     values = tomllib.loads(job.toml)
@@ -81,8 +73,7 @@ def check(job: MigratedJob) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(TRAINING_FIELDS - {"callbacks"})), odd, max_size=4))
 def test_a_training_with_values_of_any_kind(tmp_path_factory, values):
-    given = {"training": {"n_qubits": 4} | values}
-    check_or_refused(given, tmp_path_factory.mktemp("old"), IRIS)
+    check(of_json({"training": {"n_qubits": 4} | values}, tmp_path_factory.mktemp("old")))
 
 
 @settings(max_examples=40, deadline=None)
@@ -94,7 +85,7 @@ def test_a_training_with_values_of_any_kind(tmp_path_factory, values):
 )
 def test_data_with_values_of_any_kind(tmp_path_factory, source, params, more, form):
     values = {"source": source, "source_params": {"format": form} | params} | more
-    check_or_refused({"dataset": values}, tmp_path_factory.mktemp("old"), [])
+    check(of_json({"dataset": values}, tmp_path_factory.mktemp("old"), []))
 
 
 @settings(max_examples=30, deadline=None)
@@ -104,7 +95,7 @@ def test_a_search_with_limits_of_any_kind(tmp_path_factory, kind, limits, callba
         "training": {"n_qubits": 4, "callbacks": callbacks},
         kind: {SEARCHES[kind]: {"lr": limits, "noise": limits}},
     }
-    check_or_refused(values, tmp_path_factory.mktemp("old"), IRIS)
+    check(of_json(values, tmp_path_factory.mktemp("old")))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +105,7 @@ def test_a_search_with_limits_of_any_kind(tmp_path_factory, kind, limits, callba
          "checkpoint_directory"),
         ("learning_rate=...", "learning_rate"),
         ("epochs=count(3)", "epochs"),
+        ("optimizer=[best]", "optimizer"),
     ],
 )  # fmt: skip
 def test_a_value_with_a_computed_part_is_unknown_and_not_written(argument, name, tmp_path):
@@ -132,6 +124,22 @@ def test_a_null_of_json_leaves_our_default(tmp_path):
     check(job)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"lr_scheduler": "step", "lr_scheduler_params": {"step_size": "two"}}, "step_size"),
+        ({"lr_scheduler": "exponential", "lr_scheduler_params": {"gamma": None}}, "gamma"),
+        ({"lr_scheduler": "cyclic", "learning_rate": "fast",
+          "lr_scheduler_params": {"max_lr": 0.1, "step_size": 2}}, "learning_rate"),
+    ],
+)  # fmt: skip
+def test_a_schedule_is_not_computed_from_what_is_no_number(values, words, tmp_path):
+    job = of_json({"training": {"n_qubits": 4} | values}, tmp_path)
+    state, text = key(job, "TrainingConfig.lr_scheduler")
+    assert (state, f"{words} cannot be known" in text) == ("unknown", True), text
+    assert "schedule" not in tomllib.loads(job.toml)["trainer"]
+
+
 def test_a_schedule_that_needs_the_rate_waits_for_a_computed_one(tmp_path):
     """eta_min is a share of the rate here; a share of the default rate would be another one."""
     line = "TrainingConfig(learning_rate=r, lr_scheduler={!r}, lr_scheduler_params={})"
@@ -142,7 +150,9 @@ def test_a_schedule_that_needs_the_rate_waits_for_a_computed_one(tmp_path):
     assert "steps" in key(step, "TrainingConfig.lr_scheduler_params")[1]
 
 
-@pytest.mark.parametrize(("params", "state"), [("options()", "unknown"), ("{}", "unknown")])
+@pytest.mark.parametrize(
+    ("params", "state"), [("options()", "unknown"), ("[1, 2]", "unknown"), ("{}", "unknown")]
+)
 def test_parameters_of_a_schedule_that_are_no_table(params, state, tmp_path):
     job = of_python(f"TrainingConfig(lr_scheduler='step', lr_scheduler_params={params})", tmp_path)
     states = {each.old.partition(".")[2]: each.state for each in job.keys}
@@ -250,6 +260,43 @@ def test_the_sizes_of_the_model_count_not_those_of_the_training(tmp_path):
     assert "model.layers" in {each.new for each in job.keys if each.state == "default"}
     for name in ("n_qubits", "circuit_depth"):
         assert key(job, f"TrainingConfig.{name}")[0] == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training: [1", "is no YAML"),
+        ("training: {n_qubits: 4, ? [1, 2] : 3}", "YAML"),
+        ("training: &a {n_qubits: 4, self: *a}", "is no YAML"),
+    ],
+    ids=["torn", "list as a name", "alias of itself"],
+)  # fmt: skip
+def test_yaml_that_is_no_table_is_refused(text, words, tmp_path):
+    file = tmp_path / "old.yaml"
+    file.write_text(text)
+    with pytest.raises(DataError, match=words):
+        migrate_file(file)
+
+
+def test_what_aliases_repeat_counts_as_text(tmp_path, monkeypatch):
+    """A file of 1 MiB with twenty aliases would grow by a factor of thousand."""
+    monkeypatch.setattr(reading, "_LARGEST_WRITTEN_OUT", 200)
+    file = tmp_path / "old.yaml"
+    file.write_text(f"training: {{n_qubits: 4, tags: &a [{'1, ' * 20}], more: [*a, *a]}}")
+    with pytest.raises(DataError, match="aliases written out"):
+        migrate_file(file)
+    file.write_text(f"training: {{n_qubits: 4, tags: [{'1, ' * 20}]}}")
+    assert migrate_file(file).product == "q_store"
+
+
+def test_names_and_dates_of_yaml_are_texts(tmp_path):
+    file = tmp_path / "old.yaml"
+    file.write_text("training: {n_qubits: 4, 5: 2020-01-02, true: 1}\n")
+    (job,) = migrate_file(file, IRIS).jobs
+    values = {each.old: each.value for each in job.keys}
+    assert values["TrainingConfig.5"] == "2020-01-02"
+    assert "TrainingConfig.true" in values
+    check(job)
 
 
 @pytest.mark.parametrize("name", ["old.json", "old.yaml", "old.toml", "old.py"])

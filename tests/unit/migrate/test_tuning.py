@@ -81,6 +81,7 @@ def test_a_whole_number_stays_whole(tmp_path):
         ("RandomSearch", "param_distributions", ["uniform", float("nan"), 1.0]),
         ("RandomSearch", "param_distributions", [0.1, 0.2]),
         ("GridSearch", "param_grid", []),
+        ("GridSearch", "param_grid", [0.1, None]),
         ("GridSearch", "param_grid", 0.1),
         ("BayesianOptimizer", "param_bounds", [0.1]),
         ("BayesianOptimizer", "param_bounds", [0.1, float("inf")]),

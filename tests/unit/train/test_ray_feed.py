@@ -73,8 +73,8 @@ def _parcel(worker: int, piece: int, **columns: np.ndarray) -> dict[str, np.ndar
 
 
 def _received(parcels: Parcels, rank: int = 1) -> list[dict[str, np.ndarray]]:
-    feed = SplitFeed(None, SimpleNamespace(rank=rank, world_size=2))  # type: ignore[arg-type]
-    return list(feed._received(parcels))  # type: ignore[arg-type]
+    feed = SplitFeed(None, SimpleNamespace(rank=rank, world_size=2))
+    return list(feed._received(parcels))
 
 
 def test_rows_arrive_with_their_bits():

@@ -55,7 +55,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(part_task, "ray", task)
         monkeypatch.setattr(part_task, "_train_part", SimpleNamespace(options=options))
         job: Any = SimpleNamespace(name="digits-3")
-        return train_in_task(CONFIG, "plan", job, stop or threading.Event())  # type: ignore[arg-type]
+        return train_in_task(CONFIG, "plan", job, stop or threading.Event())
 
     return begun
 

@@ -98,7 +98,7 @@ def test_a_call_of_an_actor_that_has_just_ended_is_made_again_as_it_was(scripted
     """The key of the call is the same, so the service is paid once."""
     gateway = gateway_actor(CONFIG)
     scripted.answers = ["ended", ActorDiedError(), [["values"]]]
-    assert gateway.evaluate("the call") == ["values"]  # type: ignore[arg-type]
+    assert gateway.evaluate("the call") == ["values"]
     names = [options["name"] for options in scripted.options]
     assert names == [f"qpu-gateway/{CONFIG.place}"] * 3, "it is got again by its name"
     assert all(options["get_if_exists"] for options in scripted.options)
@@ -132,7 +132,7 @@ def test_an_error_of_the_gateway_is_raised_as_it_is(scripted):
 
 def test_the_forecast_is_checked_in_the_actor(scripted):
     scripted.answers = [None]
-    gateway_actor(CONFIG).check_forecast("forecast", "trial", "budget")  # type: ignore[arg-type]
+    gateway_actor(CONFIG).check_forecast("forecast", "trial", "budget")
     assert scripted.asked[0][1][1:] == ("check_forecast", "forecast", "trial", "budget")
 
 
