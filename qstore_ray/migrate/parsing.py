@@ -10,7 +10,6 @@ import json
 import re
 import tomllib
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -58,9 +57,12 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each, depth + 1) for each in value]
     if isinstance(value, _NOT_PLAIN):
-        reason = f"it has a value of the type {type(value).__name__}"
-        raise ValueError(reason)  # noqa: TRY004 - of the text, which is no argument
+        raise _type_error(value)
     return value
+
+
+def _type_error(value: Any) -> ValueError:
+    return ValueError(f"it has a value of the type {type(value).__name__}")
 
 
 def _name(key: Any) -> str:
@@ -75,7 +77,13 @@ def _yaml(text: str) -> Any:
         if sum(isinstance(event, yaml.AliasEvent) for event in events) > _MOST_ALIASES:
             raise ValueError(f"it has more than {_MOST_ALIASES} aliases")
         _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+        loader = yaml.SafeLoader(text)
+        known = loader.yaml_implicit_resolvers
+        number = ("tag:yaml.org,2002:float", _EXPONENT)
+        loader.yaml_implicit_resolvers = known | {
+            first: [*known.get(first, []), number] for first in "-+0123456789"
+        }
+        return loader.get_single_data()
     except yaml.YAMLError as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
 
@@ -101,14 +109,3 @@ def _refuse_twice(root: yaml.Node | None) -> None:
             line = node.start_mark.line + 1
             raise ValueError(f"the key {twice[0]!r} is there twice, in the table of line {line}")
         waiting += [value for _, value in node.value]
-
-
-@cache
-def _loader() -> type[yaml.SafeLoader]:
-    import yaml
-
-    class NumberLoader(yaml.SafeLoader):
-        """A safe loader that knows the numbers of YAML 1.2."""
-
-    NumberLoader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
-    return NumberLoader
