@@ -7,7 +7,7 @@ Both sides have the same 400 rows, folds, contenders and budgets of tuning (jobs
 folds twice, four settings by three inner folds). Ours runs all ten folds. Theirs runs the first
 fold of every contender (`peers/advice_pennylane.py`), and ten times that is compared; compiling
 counts once. First the outputs of both circuits, with the same parameters, must agree to 1e-9.
-Both may use all cores.
+Both may use all cores that this process may; the record says how many.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ def main() -> None:
     summary: dict[str, Any] = {
         "ours_wall_s": ours_s, "peer_wall_s": peer_s, "ratio": peer_s / ours_s,
         "cpu_ratio": sum(r["peer_cpu_s"] for r in rows) / sum(r["ours_cpu_s"] for r in rows),
+        "cores": len(os.sched_getaffinity(0)),
         "target": TARGET, "most_minutes": MOST_MINUTES, "difference": difference,
         "peer_is": f"the first of {FOLDS} folds, times {FOLDS}; it took {peer_fold_s:.0f} s",
         "epochs": config.trainer.epochs, "verdict": report.verdict,

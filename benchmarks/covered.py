@@ -34,7 +34,11 @@ def measured() -> dict[str, Any]:
         subprocess.run([*command, "combine", "--quiet", "--append"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "coverage.json"
-        subprocess.run([*command, "json", "--quiet", "-o", str(path)], cwd=ROOT, check=True)
+        subprocess.run(
+            [*command, "json", "--quiet", f"--include={ROOT}/qstore_ray/*", "-o", str(path)],
+            cwd=ROOT,
+            check=True,
+        )
         files: dict[str, Any] = json.loads(path.read_text())["files"]
     return files
 

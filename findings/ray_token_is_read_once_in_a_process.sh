@@ -48,5 +48,9 @@ assert found == {
     "first token again": "started",
 }, found
 PYTHON
-grep -q "token is missing or incorrect" "$folder/log"
+grep -q "token is missing or incorrect" "$folder/log" || {
+    echo "standard error does not say that the token is incorrect; its end:"
+    tail -n 5 "$folder/log" | cut -c 1-200
+    exit 1
+}
 echo "as stated"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from qstore_ray.errors import UsageError
+
 _FILE_ADDRESS: Final = re.compile(r"file:(?:/(?!/)|//(?:localhost)?/+)", re.IGNORECASE)
 
 
@@ -130,3 +132,28 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, text: str, *, field: str, fix: str) -> None:
+    """Write a new text file; if that fails, no file is left.
+
+    Args:
+        field: of the error. fix: what to do if the file cannot be written.
+
+    Raises:
+        UsageError: something is at the path, or the file cannot be written.
+    """
+    try:
+        path.open("xb").close()
+        try:
+            write_durably(path, text.encode())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the file: {exc.strerror or type(exc).__name__}",
+            field=field,
+            value=str(path),
+            fix=fix,
+        ) from exc

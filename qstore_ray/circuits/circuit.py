@@ -54,7 +54,9 @@ def all_finite(values: FloatArray) -> bool:
     This runs at every training step. A finite sum proves it in a fifth of the time of a test of
     every number; the numbers are tested only if the sum is not finite.
     """
-    return math.isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum may be too large, or ∞ − ∞
+        total = np.add.reduce(values, axis=None)
+    return math.isfinite(total) or bool(np.isfinite(values).all())
 
 
 @dataclass(frozen=True)

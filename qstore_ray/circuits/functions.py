@@ -7,11 +7,15 @@ import inspect
 import sysconfig
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from qstore_ray.errors import ConfigError, QStoreError
 
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+_LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
 
 
 def called(function: Callable[[], object], name: str) -> Any:
@@ -85,9 +89,12 @@ def _failed_error(message: str, value: str, exc: BaseException) -> ConfigError:
     # What the user wrote, not the library that raised, nor one that replaces sys.exit.
     own = [f for f in frames if not f.filename.startswith(("<frozen", *_LIBRARIES))]
     last = (own or frames)[-1]
+    file, line = last.filename, last.lineno
+    if isinstance(exc, SyntaxError) and exc.filename:  # what cannot be read has no frame
+        file, line = exc.filename, exc.lineno
     return ConfigError(
         message,
         field="circuit",
         value=value,
-        fix=f"Correct it: the error was raised in {last.filename}, line {last.lineno}.",
+        fix=f"Correct it: the error was raised in {file}, line {line}.",
     )

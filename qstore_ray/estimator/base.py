@@ -180,7 +180,6 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             classes: the label of each class number; empty for a regression.
             weight: of each row (N,), above 0.
         """
-        check_types(self)
         continues = self._continues()
         seed = seed_of(self.random_state)
         with as_parameters():

@@ -134,7 +134,6 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             ValueError: scikit-learn's, for rows and labels that it would not take either.
             ConfigError: a wrong parameter or weight, or one class only.
         """
-        check_types(self)
         x, y = checked_pairs(self, X, y)
         x, y, weight, numbers = rows_that_count(x, y, sample_weight)
         self.classes_, y_numbers = class_numbers(y)

@@ -172,7 +172,6 @@ def backend_of(estimator: Any) -> Backend:
     Raises:
         ConfigError: see `check_types`. UnknownNameError: no such backend or option.
     """
-    check_types(estimator)
     if not isinstance(estimator.backend, str):
         given: Backend = estimator.backend
         return given

@@ -69,7 +69,9 @@ def pytest_configure() -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
-    """In place of pytest's own loop."""
+    """In place of pytest's own loop, also in that tests which cannot be imported end it."""
+    if session.testsfailed:
+        raise session.Interrupted(f"{session.testsfailed} errors during collection")
     plan = json.loads(Path(os.environ[PLAN]).read_text())
     items = {item.nodeid: item for item in session.items}
     forks = Forks(Path(plan["scratch"]), plan["processes"])

@@ -66,18 +66,21 @@ def tune_rival(
     seed: int,
     tuned: bool = True,
 ) -> TunedRival:
-    """Tune on rows x (N, F), y (N,), and answer the rows `held_out` (M, F).
+    """Tune on rows x (N, F), y (N,), and answer the rows `held_out` (M, F), with one thread.
+
+    On some hundred rows a team of OpenMP threads waits for each other longer than it computes.
 
     Args:
         tuned: False takes the second of the settings, a usual one.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold
+    from threadpoolctl import threadpool_limits
 
     before = time.process_time()
     folds = min(_FOLDS, int(np.bincount(y)[np.unique(y)].min()))
     settings = RIVALS[name]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         # A small network stops at its budget of iterations, which is what a budget is.
         warnings.simplefilter("ignore", ConvergenceWarning)
         best = settings[1]

@@ -88,7 +88,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown()
     if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
-        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+        raise _register_error(symbol)
     if symbol not in _OF_INPUTS:
         _check_known(symbol, a, b)
     texts = [str(v) if isinstance(v, ParameterExpression) else "" for v in (a, b)]
@@ -102,7 +102,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
             return _of_whole_numbers(symbol, a, b, version)
         return _finite(symbol, _BINARY[symbol](a, b))
     except FAILURES as exc:
-        raise ValueError(f"cannot compute {symbol}: {exc}") from exc
+        raise _failure(symbol, exc) from exc
 
 
 def unary(symbol: str, value: Any) -> Any:
@@ -114,12 +114,14 @@ def unary(symbol: str, value: Any) -> Any:
     if isinstance(value, Unknown) and not (value.unwritten and symbol == "!"):
         return Unknown(value.size)
     value = 0 if isinstance(value, Unknown) else value
+    if isinstance(value, Qubits | list):
+        raise _register_error(symbol)
     if symbol in ("!", "~"):
         _check_known(symbol, value)
     try:
         return UNARY[symbol](value)
     except FAILURES as exc:
-        raise ValueError(f"cannot compute {symbol}: {exc}") from exc
+        raise _failure(symbol, exc) from exc
 
 
 def function(name: str, value: Any) -> Any:
@@ -137,17 +139,30 @@ def function(name: str, value: Any) -> Any:
         known = _OF_NUMBERS.get(method)
         return known(value) if known else getattr(math, method)(value)
     except FAILURES as exc:
-        raise ValueError(f"cannot compute {name}: {exc}") from exc
+        raise _failure(name, exc) from exc
 
 
 def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
     if symbol == "/" and version == 3 and type(a) is int and type(b) is int:
-        return int(a / b)
+        if not b:
+            raise ZeroDivisionError("division by zero")
+        quotient = abs(a) // abs(b)  # int(a / b) is rounded beyond 2^53
+        return quotient if (a < 0) == (b < 0) else -quotient
     if symbol == "<<" and b > _MOST_BITS:
         raise ValueError("the shift is too large")
     if symbol == "**" and a.bit_length() * abs(b) > _MOST_BITS:
         return _finite(symbol, float(a) ** b)
     return _finite(symbol, _BINARY[symbol](a, b))
+
+
+def _register_error(symbol: str) -> ValueError:
+    return ValueError(f"{symbol} of a register or an array")
+
+
+def _failure(name: str, exc: Exception) -> ValueError:
+    # The last argument alone: OverflowError has an error number as its first.
+    reason = (type(exc).__name__, *exc.args)[-1]
+    return ValueError(f"cannot compute {name}: {reason}")
 
 
 def _finite(symbol: str, value: Any) -> Any:

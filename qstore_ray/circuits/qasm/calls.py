@@ -9,7 +9,7 @@ from qiskit.circuit import ParameterExpression
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.library.library import MAX_QUBITS
-from qstore_ray.circuits.qasm.arithmetic import Qubits, Unknown
+from qstore_ray.circuits.qasm.arithmetic import Qubits
 from qstore_ray.circuits.qasm.gates import (
     MS_DEFAULT,
     Applied,
@@ -48,23 +48,27 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
             state.cursor.expect(",")
         value = state.operand() if quantum else state.values.expression()
         if quantum and len(value.numbers) != (size or 1):
-            state.cursor.refuse(f"{name} of {token.text} is {size or 1} qubits", token)
+            wanted = f"a register of {size} qubits" if size else "a single qubit"
+            state.cursor.refuse(f"{name} of {token.text} is {wanted}", token)
         given[name] = value
     state.cursor.expect(")")
     if not inside:
         state.cursor.expect(";")
     back, scopes = state.cursor.at, state.values.scopes
     state.values.scopes = [scopes[0], given]
+    value = None
     try:
         state.cursor.at = routine.body - 1
         state.block(state)
-        return Unknown()
     except Jump as jump:
         if jump.kind != "return":
             raise
-        return jump.value
+        value = jump.value
     finally:
         state.cursor.at, state.values.scopes = back, scopes
+    if inside and value is None:
+        state.cursor.refuse(f"{token.text} returns no value", token, value=token.text)
+    return value
 
 
 def run_gate_call(state: ProgramState) -> None:

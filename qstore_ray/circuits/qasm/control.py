@@ -135,4 +135,4 @@ def jump(state: ProgramState, token: Token) -> None:
     value = None
     if token.text == "return" and not state.cursor.sees(";"):
         value = measured_or_value(state)
-    raise Jump(token.text, value)
+    raise Jump(token, value)

@@ -152,6 +152,7 @@ def _let(state: ProgramState, _: Token) -> None:
 def run_assignment(state: ProgramState, token: Token) -> None:
     """Give the variable at `token`, or its element, another value."""
     target, place = state.values.look_up(token.text), None
+    is_part = state.cursor.sees("[")
     if isinstance(target, list) and state.cursor.accept("["):
         place = state.values.whole("an index")
         state.cursor.expect("]")
@@ -169,7 +170,7 @@ def run_assignment(state: ProgramState, token: Token) -> None:
         value = state.values.computed(symbol._replace(text=symbol.text[:-1]), old, value)
     if place is not None:
         target[place] = value
-    elif isinstance(target, Unknown):  # the bits stay unknown even if some of them are assigned
+    elif is_part:  # the bits stay unknown even if some of them are assigned
         state.values.write_bits(token.text)
     else:
         scope = next(scope for scope in reversed(state.values.scopes) if token.text in scope)

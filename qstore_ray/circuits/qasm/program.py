@@ -53,7 +53,7 @@ def run_program(text: str, name: str) -> QuantumCircuit:
     except Jump as jump:
         if jump.kind != "end":
             message = f"{jump.kind} stands outside of what it leaves"
-            raise state.cursor.error(message) from jump
+            raise state.cursor.error(message, jump.token) from jump
     if not state.n_qubits:
         state.cursor.refuse("the circuit has no qubits", fix="Declare them: qubit[2] q;")
     circuit = QuantumCircuit(state.n_qubits, len(state.history.measured))
@@ -191,7 +191,7 @@ def _pragma(state: ProgramState, token: Token) -> None:
 
 def _include(state: ProgramState, token: Token) -> None:
     file = state.cursor.take()
-    name = file.text[1:-1]
+    name = file.text.strip("\"'")
     state.cursor.expect(";")
     if file.kind != "string" or name.rpartition("/")[2] not in KNOWN_INCLUDES:
         state.cursor.refuse(

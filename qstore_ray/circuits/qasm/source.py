@@ -108,6 +108,7 @@ def _beside(path: Path, name: str) -> Path:
     folder = path.resolve().parent
     try:
         included = (folder / name).resolve()
+        is_file = included.is_file()
     except (OSError, ValueError, RuntimeError) as exc:
         raise _include_error(path, name, f"no such file: {exc}", "") from exc
     if Path(name).is_absolute() or not included.is_relative_to(folder) or included == folder:
@@ -117,7 +118,7 @@ def _beside(path: Path, name: str) -> Path:
             "only files in the folder of the circuit and below it are included",
             f"Copy it into {folder} and include it by its name.",
         )
-    if not included.is_file():
+    if not is_file:
         raise _include_error(
             path, name, f"no such file in {folder}", "Put the included file there."
         )

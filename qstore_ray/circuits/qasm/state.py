@@ -40,11 +40,11 @@ class Subroutine:
 
 
 class Jump(Exception):  # noqa: N818 - control flow of the program, not an error
-    """Control flow of `break`, `continue`, `return` and `end`."""
+    """Control flow of `break`, `continue`, `return` and `end`, which stands at `token`."""
 
-    def __init__(self, kind: str, value: Any = None) -> None:
-        super().__init__(kind)
-        self.kind, self.value = kind, value
+    def __init__(self, token: Token, value: Any = None) -> None:
+        super().__init__(token.text)
+        self.token, self.kind, self.value = token, token.text, value
 
 
 class ProgramState:
@@ -66,7 +66,11 @@ class ProgramState:
         self.n_qubits = self.steps = self.depth = 0
 
     def new_qubits(self, size: int, token: Token) -> tuple[int, ...]:
-        """The numbers of further qubits."""
+        """The numbers of further qubits.
+
+        Raises:
+            ResourceError: more qubits are declared than are read.
+        """
         first, self.n_qubits = self.n_qubits, self.n_qubits + size
         if size < 1:
             self.cursor.refuse(f"a register of {size} qubits", token)

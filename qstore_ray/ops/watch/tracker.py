@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.ops.alerts import AlertLog
 from qstore_ray.ops.notify.base import Notifier
@@ -77,7 +78,7 @@ class AlertsTracker:
         """
         if self._stopping is not None and self._thread is not None:
             self._stopping.set()
-            self._thread.join()
+            join_patiently(self._thread, "the last look at the alerts of this run")
         if self._errors:
             [error], self._errors = self._errors, []
             raise RunError(error.message, field=error.field, value=error.value, fix=error.fix)

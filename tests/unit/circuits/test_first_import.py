@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from qstore_ray.circuits import first_import
 
 SCRIPT = """
 import threading
@@ -68,3 +74,65 @@ def test_threads_that_need_it_at_the_same_time_get_it_whole():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "halves: []"
+
+
+def _imported(names: tuple[str, ...], daemon: bool = True) -> None:
+    """Call it in a thread that may hang, and wait for a while only."""
+    caller = threading.Thread(target=first_import.import_qiskit, args=names, daemon=daemon)
+    caller.start()
+    caller.join(20)
+    assert not caller.is_alive()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool, bool]]:
+    """What is imported here: the name, whether by the thread for it, whether it is a daemon."""
+    found: list[tuple[str, bool, bool]] = []
+
+    def noted(name: str) -> None:
+        thread = threading.current_thread()
+        found.append((name, thread.name == "import-qiskit", thread.daemon))
+        if name == "absent":
+            raise ImportError(name)
+
+    monkeypatch.setattr(first_import, "_whole", set())
+    monkeypatch.setattr(first_import.importlib, "import_module", noted)
+    return found
+
+
+def test_a_package_is_imported_once_and_an_absent_one_every_time(seen):
+    first_import.import_qiskit("json", "absent")
+    assert [name for name, *_ in seen] == ["qiskit", "json", "absent"]
+    assert first_import._whole == {"qiskit", "json"}
+    first_import.import_qiskit("json")
+    first_import.import_qiskit()
+    assert len(seen) == 3
+    first_import.import_qiskit("absent")
+    assert [name for name, *_ in seen[3:]] == ["qiskit", "absent"]
+
+
+def test_a_thread_imports_itself_only_where_qiskit_is_there(seen, monkeypatch):
+    _imported(("json",))
+    assert seen == [("qiskit", False, True), ("json", False, True)]
+    seen.clear()
+    first_import._whole.clear()
+    monkeypatch.setattr(first_import, "sys", SimpleNamespace(modules={}))
+    first_import.import_qiskit("json")  # in the main thread
+    assert seen == [("qiskit", False, False), ("json", False, False)]
+    seen.clear()
+    first_import._whole.clear()
+    _imported(("json", "absent"), daemon=False)
+    assert seen == [(name, True, True) for name in ("qiskit", "json", "absent")]
+    assert any(each.name == "import-qiskit" and each.is_alive() for each in threading.enumerate())
+    assert first_import._whole == {"qiskit", "json"}
+
+
+def test_a_failure_in_the_thread_that_lives_leaves_nobody_waiting(seen, monkeypatch):
+    def broken(name: str) -> None:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(first_import, "sys", SimpleNamespace(modules={}))
+    monkeypatch.setattr(first_import.importlib, "import_module", broken)
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    _imported(())
+    assert first_import._whole == set()

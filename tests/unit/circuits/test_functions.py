@@ -166,5 +166,42 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch, 
     with pytest.raises(ConfigError, match=f"cannot import {name}") as caught:
         ModelConfig(circuit=f"{name}:build")
     assert said in caught.value.message
-    assert f"{name}.py, line " in caught.value.fix or kind == "syntax"
+    line = text.count("\n")  # the last one is the wrong one
+    place = tmp_path / f"{name}.py"
+    assert caught.value.fix == f"Correct it: the error was raised in {place}, line {line}."
+    assert (caught.value.field, caught.value.value) == ("circuit", f"{name}:build")
     assert name not in sys.modules
+
+
+def test_the_place_of_an_error_is_the_users_even_behind_a_library(tmp_path: Path, monkeypatch):
+    text = "import json\n\ndef build():\n    return json.loads('{')\n"
+    (tmp_path / "users_module_behind.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    with pytest.raises(ConfigError) as caught:
+        load_circuit("users_module_behind:build")
+    place = tmp_path / "users_module_behind.py"
+    assert caught.value.message.startswith(
+        "the function users_module_behind:build raised JSONDecodeError: "
+    )
+    assert caught.value.fix == f"Correct it: the error was raised in {place}, line 4."
+
+
+@pytest.mark.parametrize(
+    ("function", "required"),
+    [
+        (lambda a, b=1: a, "a"),
+        (lambda a, /, b, *c, d, e=2, **f: a, "a, b, d"),
+        (functools.partial(build, n=1), None),
+    ],
+    ids=["one", "all kinds", "none"],
+)
+def test_arguments_without_a_default_are_named(function, required: str | None):
+    if required is None:
+        assert load_circuit(function).template.n_qubits == 1
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_circuit(function)
+    assert caught.value.message == f"the function needs arguments: {required}"
+    assert caught.value.field == "circuit"
+    assert caught.value.fix == "Give them default values; it is called without arguments."

@@ -121,3 +121,13 @@ def test_prepared_rows_at_both_ends_of_a_column_stay_apart():
     assert rows.max() == pytest.approx(math.pi / 4)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert _fidelity(_state(4, rows[i]), _state(4, rows[j])) < 0.95
+
+
+def test_the_first_points_of_the_sphere_in_numbers():
+    """j = 0 is the middle of the square; 1/ρ = 0.7548776662, 1/ρ² = 0.5698402910."""
+    thetas, phis = np.array(spread_over_sphere(3)).T
+    u = np.array([0.5, 0.2548776662, 0.0097553325])
+    v = np.array([0.5, 0.0698402910, 0.6396805820])
+    np.testing.assert_allclose(np.cos(thetas), 1 - 2 * u, atol=1e-9)
+    np.testing.assert_allclose(phis, 2 * math.pi * v, atol=1e-9)
+    assert spread_over_sphere(0) == []

@@ -368,3 +368,91 @@ def test_pooling_turns_the_kept_qubit_by_what_the_dropped_one_is(n_qubits: int):
     loaded = replace(layer, initial="amplitudes")
     found = reference.expectations(loaded, seen, np.zeros((2, 0)), params, np.array([zero, one]))
     np.testing.assert_allclose(found[:, 0], [np.cos(1.1), 1.0], atol=1e-14)
+
+
+DENSE = "use the encoding dense_angle (two features a qubit)"
+PCA = "Reduce the data to {} components (PCA)"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "n_qubits", "n_features", "message", "fix"),
+    [
+        ("angle", 3, 4, "takes at most 3 features on 3 qubits",
+         f"{PCA.format(3)}, or {DENSE}, or use the encoding amplitude, or set n_qubits to 4."),
+        ("basis", 3, 7, "takes at most 3 features on 3 qubits",
+         f"{PCA.format(3)}, or use the encoding amplitude, or set n_qubits to 7."),
+        ("angle", 3, 8, "takes at most 3 features on 3 qubits",
+         f"{PCA.format(3)}, or use the encoding amplitude, or set n_qubits to 8."),
+        ("iqp", 3, 9, "takes at most 3 features on 3 qubits",
+         f"{PCA.format(3)}, or set n_qubits to 9."),
+        ("angle", 3, 6, "takes at most 3 features on 3 qubits",
+         f"{PCA.format(3)}, or {DENSE}, or use the encoding amplitude, or set n_qubits to 6."),
+        ("dense_angle", 3, 7, "takes at most 6 features on 3 qubits",
+         f"{PCA.format(6)}, or use the encoding amplitude, or set n_qubits to 4."),
+        ("dense_angle", 2, 8, "takes at most 4 features on 2 qubits",
+         f"{PCA.format(4)}, or set n_qubits to 4."),
+        ("amplitude", 2, 5, "takes at most 4 features on 2 qubits",
+         f"{PCA.format(4)}, or set n_qubits to 3."),
+        ("amplitude", 2, 4, None, ""),
+        ("hamiltonian", 1, 1, "takes at most 0 features on 1 qubits",
+         f"{DENSE[0].upper()}{DENSE[1:]}, or use the encoding amplitude, or set n_qubits to 2."),
+        ("zz", 3, 2, "takes as many features as qubits, 3",
+         "Set n_qubits to 2, or reduce the data to 3 components (PCA)."),
+        ("amplitude", 31, 2, "a row of 2^31 amplitudes fits no machine",
+         "Take at most 30 qubits, or the encoding angle."),
+        ("amplitude", 30, 2, None, ""),
+    ],
+)  # fmt: skip
+def test_features_that_do_not_fit_are_told_where_they_would(
+    encoding: str, n_qubits: int, n_features: int, message: str | None, fix: str
+):
+    if message is None:
+        assert ENCODINGS[encoding](n_qubits, n_features).template.n_qubits == n_qubits
+        return
+    with pytest.raises(CircuitError) as caught:
+        ENCODINGS[encoding](n_qubits, n_features)
+    wide = n_qubits > 30
+    assert caught.value.message == (message if wide else f"the encoding {encoding} {message}")
+    assert caught.value.field == ("n_qubits" if wide else "n_features")
+    assert caught.value.value == (n_qubits if wide else n_features)
+    assert caught.value.fix == fix
+
+
+def test_names_and_sizes_that_are_none_say_their_field():
+    for kind, error in (("rings", UnknownNameError), (((0, 0),), CircuitError)):
+        with pytest.raises(error) as caught:
+            pairs(3, kind)
+        assert caught.value.field == "entanglement"
+    with pytest.raises(CircuitError) as caught:
+        ANSATZE["strongly_entangling"](3, 1, "full")
+    assert caught.value.message == "strongly_entangling has its own ring of growing range"
+    assert (caught.value.field, caught.value.value) == ("entanglement", "full")
+    assert caught.value.fix == 'Leave entanglement at "ring", or choose efficient_su2.'
+    for sizes in ({"n_qubits": 0}, {"n_features": 0}, {"layers": 0}, {"n_qubits": -1}):
+        with pytest.raises(CircuitError) as caught:
+            _circuit(**sizes)
+        ((field, value),) = sizes.items()
+        assert caught.value.message == "must be at least 1"
+        assert (caught.value.field, caught.value.value) == (field, value)
+    with pytest.raises(ResourceError) as caught:
+        _circuit(n_qubits=1001)
+    assert caught.value.message == "a circuit has at most 1,000 qubits"
+    assert (caught.value.field, caught.value.value) == ("n_qubits", 1001)
+    assert caught.value.fix == "Reduce the data (PCA) and use fewer qubits."
+    assert _circuit(n_qubits=1000, entanglement="linear").template.n_qubits == 1000
+    with pytest.raises(CircuitError) as caught:
+        _circuit("amplitude", reuploading=True)
+    assert (caught.value.field, caught.value.value) == ("reuploading", True)
+    assert caught.value.fix == "Use the encoding angle or dense_angle, or reuploading=False."
+    assert _circuit().name == "angle+hardware_efficient"
+    assert _circuit(reuploading=True).name == "angle*hardware_efficient"
+
+
+def test_products_of_features_are_around_their_center():
+    """iqp: x_i·x_j; zz: (π − x_i)(π − x_j)."""
+    x = np.array([[0.5, -1.0, 2.0]])
+    for encoding, center in (("iqp", 0.0), ("zz", np.pi)):
+        found = ENCODINGS[encoding](3, 3).encode(x)
+        away = center - x[0]
+        expected = [*x[0], away[0] * away[1], away[0] * away[2], away[1] * away[2]]
+        np.testing.assert_allclose(found, [expected], rtol=1e-15)

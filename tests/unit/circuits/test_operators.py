@@ -109,3 +109,33 @@ def test_text_beyond_the_qubits_is_refused_when_the_model_is_built():
 def test_what_is_no_observable_is_refused():
     with pytest.raises(ConfigError, match="observables"):
         ModelConfig(observables=[3])
+
+
+def test_what_is_no_observable_says_what_to_write():
+    typed = 'Write Pauli sums such as "Z0" or "0.5*X0 Y2 - Z1", or give a SparsePauliOp.'
+    hermitian = "Take the Hermitian part, and bind every parameter."
+    real = "a coefficient of an observable must be a real, finite number"
+    empty = SparseObservable.zero(2)
+    for wrong, message, value, fix in (
+        (3, "int is no observable", 3, typed),
+        (None, "NoneType is no observable", None, typed),
+        ([["Z0", 3]], "int is no observable", 3, typed),
+        (empty, "an operator without terms", None, typed),
+        (SparsePauliOp("Z", [1j]), real, "1j", hermitian),
+        (Pauli("iZ"), real, "1j", hermitian),
+        (SparsePauliOp("Z", [float("inf")]), real, None, hermitian),
+        (SparsePauliOp("Z", np.array([Parameter("a")])), real, "1.0*a", hermitian),
+    ):
+        with pytest.raises(CircuitError) as caught:
+            read_observables(wrong)
+        error = caught.value
+        assert (error.message, error.field, error.fix) == (message, "observables", fix)
+        assert error.value == value or message == real
+    with pytest.raises(CircuitError) as caught:
+        read_observables(["Z0", Pauli("ZZ")], 3)
+    assert caught.value.message == "the operator is of 2 qubits, the circuit has 3"
+    assert (caught.value.field, caught.value.value) == ("observables", "Pauli")
+    assert caught.value.fix.startswith("Give operators of the circuit's own number of qubits; for")
+    assert read_observables(["Z0", Pauli("ZZZ"), PauliList(["XII", "-IIY"])], 3) == tuple(
+        map(Observable.parse, ("Z0", "Z0 Z1 Z2", "X2", "-Y0"))
+    )

@@ -21,7 +21,7 @@ from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qasm.qasm import to_qasm3
 from qstore_ray.circuits.qasm.reader import circuit_text, from_qasm, from_text
-from qstore_ray.circuits.qiskit.qiskit import from_qiskit, to_qiskit
+from qstore_ray.circuits.qiskit.qiskit import _real, from_qiskit, to_qiskit
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import CircuitError, ConfigError, DataError
 from qstore_ray.simulate import reference
@@ -522,3 +522,18 @@ def test_text_keeps_a_circuit_with_formulas() -> None:
     assert back == ours
     rows = np.random.default_rng(0).normal(size=(5, 3))
     assert np.array_equal(back.angles(rows), ours.angles(rows))
+
+
+def test_an_angle_that_is_no_real_number_names_its_gate():
+    for value, message in (
+        (1j, "an angle of rx must be real"),
+        ("a", "an angle of rx must be a number"),
+        (None, "an angle of rx must be a number"),
+        (10**400, "an angle of rx must be a number"),
+    ):
+        with pytest.raises(CircuitError) as caught:
+            _real(value, "rx")
+        error = caught.value
+        assert (error.message, error.field, error.value) == (message, "circuit", value)
+    assert _real(2 + 0j, "rx") == 2.0
+    assert type(_real(2, "rx")) is float

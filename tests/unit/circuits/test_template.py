@@ -105,3 +105,11 @@ def test_a_slot_that_is_twice_in_an_angle_is_refused():
     doubled = param(0)._replace(terms=param(0).terms * 2)
     with pytest.raises(CircuitError, match="twice"):
         Template(1, (Op("rx", (0,), (doubled,)),), n_params=1)
+
+
+def test_an_unknown_gate_is_named_with_its_place():
+    with pytest.raises(UnknownNameError) as caught:
+        Template(1, (Op("h", (0,)), Op("hh", (0,))))
+    assert (caught.value.field, caught.value.value) == ("gate 1", "hh")
+    assert caught.value.message == "unknown gate"
+    assert caught.value.fix.startswith("Did you mean 'h'? Known: ccx, ch, ")
