@@ -57,9 +57,13 @@ def _plain(value: Any, depth: int) -> Any:
         return {_name(key): _plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each, depth + 1) for each in value]
-    if type(value) in _NOT_PLAIN:
-        raise ValueError(f"it has a value of the type {type(value).__name__}")
+    if isinstance(value, _NOT_PLAIN):
+        raise _strange_value_error(value)
     return value
+
+
+def _strange_value_error(value: object) -> ValueError:
+    return ValueError(f"it has a value of the type {type(value).__name__}")
 
 
 def _name(key: Any) -> str:
@@ -108,9 +112,9 @@ def _refuse_twice(root: yaml.Node | None) -> None:
 
 @cache
 def _loader() -> Any:
-    """PyYAML's safe loader, with the numbers of YAML 1.2."""
+    """A safe loader that knows the numbers of YAML 1.2."""
     import yaml
 
-    loader: Any = type("NumberLoader", (yaml.SafeLoader,), {})
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
-    return loader
+    made: Any = type("NumberLoader", (yaml.SafeLoader,), {})
+    made.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+    return made
