@@ -46,9 +46,11 @@ def cache_root() -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something is at the path; False for one that the system does not take.
+    """Whether something is at the path; False for one that the system does not take, and below a
+    folder that this user may not look into.
 
-    `Path.exists` raises OSError for a name of more than 255 bytes.
+    `Path.exists` raises OSError for a name of more than 255 bytes, and until Python 3.14 also for
+    a folder of another user, such as `lost+found` of a disk that is mounted at the runs.
     """
     return os.path.exists(path)  # noqa: PTH110 - see above
 
@@ -56,6 +58,11 @@ def is_there(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is at the path; see `is_there`."""
     return os.path.isdir(path)  # noqa: PTH112 - see above
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is at the path; see `is_there`."""
+    return os.path.isfile(path)  # noqa: PTH113 - see above
 
 
 def parsed_json(text: str | bytes) -> Any:

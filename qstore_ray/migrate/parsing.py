@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -56,13 +57,9 @@ def _plain(value: Any, depth: int) -> Any:
         return {_name(key): _plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each, depth + 1) for each in value]
-    if isinstance(value, _NOT_PLAIN):
-        raise _type_error(value)
+    if type(value) in _NOT_PLAIN:
+        raise ValueError(f"it has a value of the type {type(value).__name__}")
     return value
-
-
-def _type_error(value: Any) -> ValueError:
-    return ValueError(f"it has a value of the type {type(value).__name__}")
 
 
 def _name(key: Any) -> str:
@@ -77,13 +74,11 @@ def _yaml(text: str) -> Any:
         if sum(isinstance(event, yaml.AliasEvent) for event in events) > _MOST_ALIASES:
             raise ValueError(f"it has more than {_MOST_ALIASES} aliases")
         _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-        loader = yaml.SafeLoader(text)
-        known = loader.yaml_implicit_resolvers
-        number = ("tag:yaml.org,2002:float", _EXPONENT)
-        loader.yaml_implicit_resolvers = known | {
-            first: [*known.get(first, []), number] for first in "-+0123456789"
-        }
-        return loader.get_single_data()
+        loader = _loader()(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
 
@@ -109,3 +104,13 @@ def _refuse_twice(root: yaml.Node | None) -> None:
             line = node.start_mark.line + 1
             raise ValueError(f"the key {twice[0]!r} is there twice, in the table of line {line}")
         waiting += [value for _, value in node.value]
+
+
+@cache
+def _loader() -> Any:
+    """PyYAML's safe loader, with the numbers of YAML 1.2."""
+    import yaml
+
+    loader: Any = type("NumberLoader", (yaml.SafeLoader,), {})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+    return loader

@@ -74,11 +74,11 @@ class Repository:
 
     def leads_to(self, revision: str) -> bool:
         """True if the checkout is at a commit, or before it."""
-        words = ["git", "merge-base", "--is-ancestor", "HEAD", f"{revision}^{{commit}}"]
-        done = subprocess.run(
-            words, cwd=self.root, capture_output=True, check=False, timeout=300.0
-        )  # fmt: skip
-        return done.returncode == 0
+        try:
+            self.git("merge-base", "--is-ancestor", "HEAD", f"{revision}^{{commit}}")
+        except ReleaseError:
+            return False
+        return True
 
     def tracked(self, folder: str) -> list[str]:
         """The files of a folder that git knows."""
