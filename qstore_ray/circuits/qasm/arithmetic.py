@@ -102,7 +102,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
             return _of_whole_numbers(symbol, a, b, version)
         return _finite(symbol, _BINARY[symbol](a, b))
     except FAILURES as exc:
-        raise _failure(symbol, exc) from exc
+        raise _computing_error(symbol, exc) from exc
 
 
 def unary(symbol: str, value: Any) -> Any:
@@ -121,7 +121,7 @@ def unary(symbol: str, value: Any) -> Any:
     try:
         return UNARY[symbol](value)
     except FAILURES as exc:
-        raise _failure(symbol, exc) from exc
+        raise _computing_error(symbol, exc) from exc
 
 
 def function(name: str, value: Any) -> Any:
@@ -139,7 +139,7 @@ def function(name: str, value: Any) -> Any:
         known = _OF_NUMBERS.get(method)
         return known(value) if known else getattr(math, method)(value)
     except FAILURES as exc:
-        raise _failure(name, exc) from exc
+        raise _computing_error(name, exc) from exc
 
 
 def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
@@ -159,7 +159,7 @@ def _register_error(symbol: str) -> ValueError:
     return ValueError(f"{symbol} of a register or an array")
 
 
-def _failure(name: str, exc: Exception) -> ValueError:
+def _computing_error(name: str, exc: Exception) -> ValueError:
     # The last argument alone: OverflowError has an error number as its first.
     reason = (type(exc).__name__, *exc.args)[-1]
     return ValueError(f"cannot compute {name}: {reason}")
