@@ -42,7 +42,7 @@ def real_path(path: str | Path) -> Path:
 def cache_root() -> Path:
     """The user's folder for what can be made again: $XDG_CACHE_HOME, by default ~/.cache."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    return real_path(named if os.path.isabs(named) else "~/.cache")  # noqa: PTH117
+    return real_path(named if Path(named).is_absolute() else "~/.cache")
 
 
 def is_there(path: Path) -> bool:

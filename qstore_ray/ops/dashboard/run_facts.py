@@ -119,7 +119,7 @@ def _shown(value: Any) -> str | None:
 def _figures(path: Path) -> list[str]:
     """The names of the pictures; one that is a link, or no text, is left out."""
     try:
-        names = sorted(os.listdir(path / "figures"))  # noqa: PTH208 - names alone
+        names = sorted(each.name for each in (path / "figures").iterdir())
     except OSError:
         return []
     return [

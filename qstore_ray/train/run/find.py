@@ -135,4 +135,4 @@ def _is_run(path: Path) -> bool:
 
 def _is_open(path: Path) -> bool:
     """Whether it is a folder that this user may look into; what is in others is nobody's run."""
-    return os.path.isdir(f"{path}/.")  # noqa: PTH112 - `Path` drops the dot
+    return is_folder(path) and os.access(path, os.X_OK)
