@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from qstore_ray.errors import UsageError, unknown_name_error
@@ -134,5 +133,8 @@ def _is_run(path: Path) -> bool:
 
 
 def _is_open(path: Path) -> bool:
-    """Whether it is a folder that this user may look into; what is in others is nobody's run."""
-    return is_folder(path) and os.access(path, os.X_OK)
+    """Whether it is a folder that this user may look into; what is in others is nobody's run.
+
+    Its `..` can be looked up by who may search it.
+    """
+    return is_folder(path / "..")

@@ -107,7 +107,7 @@ def _loaded(folder: Path, failed: dict[str, str]) -> StudyResult:
         failed: database → why it could not be used, of those that were asked before.
 
     Raises:
-        RunError: there is none.
+        RunError: the folder has no study.
         StudyError: its store cannot be used.
     """
     from qstore_ray.tune.study.ownership import recorded_url
