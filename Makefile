@@ -19,6 +19,9 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 # Tests start hundreds of processes; without bytecode, each would compile the whole package again.
 export PYTHONDONTWRITEBYTECODE :=
 
+# A sentence, as it was typed: neither make nor a shell reads the quotes and dollars in it.
+override export REASON := $(value REASON)
+
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
@@ -66,12 +69,8 @@ mutation: .venv/.mutation ## change the package in one place at a time, and see 
 first-change: $(STAMP) ## what to do next in a first change of this repository, step by step
 	@$(BIN)/python -m tools.first_change
 
-check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m tools.gates
+check: $(STAMP) ## lint, format, types, layers, and our own rules (tools/gates), side by side
+	$(BIN)/python -m tools.gates.side_by_side
 
 ratchet: $(STAMP) ## write down that something which `make check` counts has become less
 	$(BIN)/python -m tools.gates ratchet
@@ -118,7 +117,7 @@ docs: .venv/.docs ## build the documentation site into docs/_build/html (5 minut
 	@echo docs/_build/html/index.html
 
 docs-check: docs ## build the site; run the code of all pages, look at their links, commands and names
-	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py \
+	$(BIN)/python -m pytest tests/unit/test_site.py tests/unit/test_docs.py tests/unit/test_doc_commands.py \
 		tests/unit/test_docstring_examples.py tests/ray/test_docs_ray.py $(ARGS)
 	! grep -rE '<(script|img)[^>]* src="https?:|<link rel="stylesheet"[^>]* href="https?:' docs/_build/html --include='*.html'
 
@@ -148,7 +147,7 @@ publish: $(RELEASE) ## publish what `make release` built (VERSION= INDEX=/srv/in
 	.venv/release/bin/python -m tools.release publish "$(VERSION)" --index "$(INDEX)"
 
 rollback: $(RELEASE) ## withdraw a bad version, release the good one again (VERSION= REASON= INDEX= KEY=)
-	.venv/release/bin/python -m tools.release rollback "$(VERSION)" --key "$(KEY)" --index "$(INDEX)" --reason "$(REASON)"
+	.venv/release/bin/python -m tools.release rollback "$(VERSION)" --key "$(KEY)" --index "$(INDEX)" --reason "$$REASON"
 
 image-check: ## build the image on Debian's own Python and train in it (buildah, root; 15 minutes)
 	tools/release/image_check

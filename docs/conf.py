@@ -67,10 +67,11 @@ def setup(app):
     """Read our docstrings, and links to files beside docs/, as they are meant."""
     from commands import described
     from docstrings import fields_only, foreign, readable
-    from links import rewrite
+    from links import by_last_name, rewrite
 
     app.connect("autodoc-process-docstring", readable, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", fields_only)
     app.connect("autodoc-skip-member", foreign)
     app.connect("source-read", rewrite)
     app.connect("source-read", described)
+    app.connect("missing-reference", by_last_name)

@@ -1,22 +1,33 @@
 """Calls with a time limit, for what may hang: a disk that is gone, a server that does not answer.
+And waits without one, which say what they wait for.
 
 The timeouts of HTTP libraries bound the wait for the next byte, so a server that sends a byte now
 and then can block a program forever. A deadline bounds the whole call. Python cannot end a thread:
 the call runs in a daemon thread, which is left behind when its time is up, and which does not keep
 the process alive.
+
+A training, the queue of a device, and a task that waits for a free CPU take as long as they take: a
+limit would end healthy runs. `wait_patiently` waits for these, and logs a warning from time to
+time, so that nobody looks at a silent program. What has died ends such a wait: Ray reports a dead
+process or machine as the error of its task.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from qstore_ray.errors import DataError, TransientError
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 CALL = "call: "
 """How the names of the threads of `within` begin; what the call does follows."""
+FIRST_WARNING: Final = 60.0
+"""Seconds until `wait_patiently` logs its first warning; each next one takes twice as long."""
 
 
 class TimedCall(Generic[T]):
@@ -79,3 +90,57 @@ def within(seconds: float, call: Callable[[], T], *, what: str, field: str) -> T
             fix="Check the network and the server, or allow more seconds.",
         )
     return timed.result(0.0)
+
+
+def wait_patiently(
+    ends_within: Callable[[float], bool], what: str, *, first_warning: float = FIRST_WARNING
+) -> None:
+    """Wait without a limit, and log a warning that names what is waited for.
+
+    Args:
+        ends_within: waits for at most so many seconds; whether the wait is over. What it raises
+            ends the wait.
+        what: for the warning, as in "the answer of client a".
+        first_warning: seconds until the first warning; it is repeated after 2, 4, 8 … times that.
+    """
+    began, warned = time.monotonic(), first_warning
+    while not ends_within(max(0.0, began + warned - time.monotonic())):
+        if time.monotonic() >= began + warned:
+            _log.warning("still waiting for %s, for %s", what, _duration(warned))
+            warned *= 2.0
+
+
+def join_patiently(thread: threading.Thread, what: str) -> None:
+    """Wait until a thread has ended, see `wait_patiently`."""
+
+    def ends_within(seconds: float) -> bool:
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    wait_patiently(ends_within, what)
+
+
+def ray_result(found: Any, what: str, *, first_warning: float = FIRST_WARNING) -> Any:
+    """The value of a Ray object, or the values of a list of them, see `wait_patiently`.
+
+    Raises:
+        RayError: as `ray.get`: a task raised an error, or its process or machine died.
+    """
+    import ray
+
+    asked = found if isinstance(found, list) else [found]
+
+    def ends_within(seconds: float) -> bool:
+        return len(ray.wait(asked, num_returns=len(asked), timeout=seconds)[0]) == len(asked)
+
+    if asked:
+        wait_patiently(ends_within, what, first_warning=first_warning)
+    return ray.get(found)  # gate: QS103 because the values are on this machine, or failed
+
+
+def _duration(seconds: float) -> str:
+    """A number of seconds as people say it."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

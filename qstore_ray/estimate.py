@@ -119,7 +119,7 @@ def estimate_job(
         found = _predicted(config, job, circuit)
     else:
         found = measured_work(trainer, job, sample=sample)
-    scoring = scoring_work(trainer, job, dataset)
+    scoring = scoring_work(trainer, job, dataset, sample=sample)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.max_workers)
     every = trainer.epochs

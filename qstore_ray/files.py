@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from qstore_ray.errors import UsageError
+
 _FILE_ADDRESS: Final = re.compile(r"file:(?:/(?!/)|//(?:localhost)?/+)", re.IGNORECASE)
 
 
@@ -40,13 +42,15 @@ def real_path(path: str | Path) -> Path:
 def cache_root() -> Path:
     """The user's folder for what can be made again: $XDG_CACHE_HOME, by default ~/.cache."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    return real_path(named if os.path.isabs(named) else "~/.cache")  # noqa: PTH117
+    return real_path(named if Path(named).is_absolute() else "~/.cache")
 
 
 def is_there(path: Path) -> bool:
-    """Whether something is at the path; False for one that the system does not take.
+    """Whether something is at the path; False for one that the system does not take, and below a
+    folder that this user may not look into.
 
-    `Path.exists` raises OSError for a name of more than 255 bytes.
+    `Path.exists` raises OSError for a name of more than 255 bytes, and until Python 3.14 also for
+    a folder of another user, such as `lost+found` of a disk that is mounted at the runs.
     """
     return os.path.exists(path)  # noqa: PTH110 - see above
 
@@ -54,6 +58,11 @@ def is_there(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is at the path; see `is_there`."""
     return os.path.isdir(path)  # noqa: PTH112 - see above
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is at the path; see `is_there`."""
+    return os.path.isfile(path)  # noqa: PTH113 - see above
 
 
 def parsed_json(text: str | bytes) -> Any:
@@ -123,3 +132,28 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, text: str, *, field: str, fix: str) -> None:
+    """Write a new text file; if that fails, no file is left.
+
+    Args:
+        field: of the error. fix: what to do if the file cannot be written.
+
+    Raises:
+        UsageError: something is at the path, or the file cannot be written.
+    """
+    try:
+        path.open("xb").close()
+        try:
+            write_durably(path, text.encode())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the file: {exc.strerror or type(exc).__name__}",
+            field=field,
+            value=str(path),
+            fix=fix,
+        ) from exc

@@ -37,6 +37,15 @@ class JobConfig(TrainingJob):
     """One job, as a TOML file holds it.
 
     Args:
+        name: of the run; its folder is `<storage>/<name>`.
+        storage: the folder of run folders, which on a cluster all nodes must see, or an address:
+            s3://bucket/prefix, gs://…, az://….
+        baseline: also fit a linear classical model on the same features and splits.
+        dataset: which rows, their split and their preparation.
+        model: the circuit, its observables, and the layers before and after it.
+        trainer: how the model is trained.
+        cluster: where Ray runs, if `trainer.num_workers` > 0.
+        track: which trackers copy the run.
         tune: for `qstore tune`; `qstore train` ignores it.
 
     Examples:
@@ -98,6 +107,7 @@ def run_job(
         loaded: called with the data as soon as they are loaded.
 
     Raises:
+        ConfigError: the classical baseline does not fit into memory.
         UsageError: it is given something else than a job.
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """

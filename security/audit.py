@@ -87,7 +87,7 @@ def audit(requirements: Path) -> dict[str, Any]:
     words = ["--disable-pip", "--no-deps", "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run(
         [_PROGRAM, "--requirement", requirements, *words],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=600.0,  # it asks about each package
     )  # fmt: skip
     try:
         return json.loads(done.stdout)

@@ -40,8 +40,9 @@ def _key(name: str) -> str:
 
 def _bill(*words: str | Path) -> dict[str, Any]:
     done = subprocess.run(
-        [_PROGRAM, *words, *_COMMON], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+        [_PROGRAM, *words, *_COMMON],
+        capture_output=True, text=True, check=True, cwd=ROOT, timeout=300.0,
+    )  # fmt: skip
     return json.loads(done.stdout)
 
 

@@ -1,12 +1,14 @@
 """Our docstrings as Sphinx reads them: they are plain text with `names` in backticks, not RST.
 
 What napoleon does not know of is rewritten before it reads them: code in `Examples:` and indented
-blocks of prose become literal blocks, and characters with a meaning in RST only (`|ψ⟩`, `n_iter_`,
-`*options`) are escaped outside of backticks.
+blocks of prose become literal blocks, several arguments on a line get lines of their own, and
+characters with a meaning in RST only (`|ψ⟩`, `n_iter_`, `*options`) are escaped outside of
+backticks.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -14,12 +16,39 @@ _SECTION = re.compile(r"^(Args|Attributes|Examples|Raises|Returns|Yields):$")
 _LONGEST = 40
 """Characters of a default that are shown; longer ones are a table of their own."""
 
+_ARGUMENTS = re.compile(r"^(?:Args|Attributes):\n(?:(?: .*)?\n)*", re.MULTILINE)
+_NEXT = re.compile(r"[.;]\s+(\w+(?:, \w+)*):\s+(?=\S)")
+"""Between two arguments on a line: `theta: (P,). loss: the last one.`"""
+
 _SPECIAL = re.compile(r"(`[^`]*`)|(\|)|(\*)|(\b\w+_\b(?!\w))")
 
 
-def readable(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+def readable(_app: Any, what: str, _name: str, obj: Any, _options: Any, lines: list[str]) -> None:
     """Rewrite the lines of one docstring in place; a listener of `autodoc-process-docstring`."""
-    lines[:] = _rewritten(lines)
+    lines[:] = _rewritten(_apart(lines, _names(obj)))
+    if what in ("property", "attribute"):
+        lines.insert(0, "")  # else napoleon takes what is before a colon in line 1 as the type
+
+
+def _names(obj: Any) -> set[str]:
+    """Names of a function's arguments, or of a class's attributes."""
+    try:
+        found = set(inspect.signature(obj).parameters)
+    except (TypeError, ValueError):  # a property, or a class of another language
+        found = set()
+    for part in inspect.getmro(obj) if inspect.isclass(obj) else ():
+        found.update(vars(part).get("__annotations__", {}))
+    return found
+
+
+def _apart(lines: list[str], names: set[str]) -> list[str]:
+    """A line for each argument or attribute."""
+    return _ARGUMENTS.sub(
+        lambda section: _NEXT.sub(
+            lambda m: f".\n    {m[1]}: " if names.issuperset(m[1].split(", ")) else m[0], section[0]
+        ),
+        "\n".join(lines),
+    ).split("\n")
 
 
 def _rewritten(lines: list[str]) -> list[str]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sphinx.util.nodes import make_refnode
+
 _PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -37,3 +39,21 @@ def _rewritten(docs: Path, page: Path, folder: Path, link: re.Match[str]) -> str
     if target.is_dir():
         return f"]({link[1]}{anchor})"
     return link[0]
+
+
+def by_last_name(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """The documented class that a signature names without its module, if there is only one.
+
+    A listener of `missing-reference`.
+    """
+    target = node["reftarget"]
+    if node.get("refdomain") != "py" or "." in target:
+        return None
+    objects = env.get_domain("py").objects
+    found = [name for name in objects if name.endswith(f".{target}")]
+    if len(found) != 1:
+        return None
+    place = objects[found[0]]
+    return make_refnode(
+        app.builder, node["refdoc"], place.docname, place.node_id, content, found[0]
+    )

@@ -41,8 +41,9 @@ class JobVariant:
 
     Attributes:
         changes: fields of the job file and their values; empty for the job itself.
-        two_qubit_gates, depth: of its circuit. shots: of all epochs, with the test rows.
-        prediction: of the whole job. on_frontier: whether no other variant is better in all.
+        two_qubit_gates, depth: of its circuit.
+        prediction: of the whole job; its `shots` are of all epochs, with the test rows.
+        on_frontier: whether no other variant is better in all.
         fault_tolerant: one execution of the circuit on a fault-tolerant computer, if asked for.
     """
 

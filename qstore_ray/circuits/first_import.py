@@ -13,6 +13,8 @@ import sys
 import threading
 from contextlib import suppress
 
+from qstore_ray.deadline import wait_patiently
+
 _lock = threading.RLock()
 _whole: set[str] = set()
 """Packages whose import has ended."""
@@ -35,7 +37,7 @@ def import_qiskit(*packages: str) -> None:
             threading.Thread(
                 target=_import_for_good, args=(names, done), name="import-qiskit", daemon=True
             ).start()
-            done.wait()
+            wait_patiently(done.wait, "the import of Qiskit")
 
 
 def _import(names: tuple[str, ...]) -> None:

@@ -157,7 +157,11 @@ class Template:
         return Template, (self.n_qubits, self.ops, self.n_rows, self.n_params, self.initial)
 
     def then(self, later: Template) -> Template:
-        """This circuit followed by `later` on the same qubits; `later`'s slots come after ours."""
+        """This circuit followed by `later` on the same qubits; `later`'s slots come after ours.
+
+        Raises:
+            CircuitError: another number of qubits, or `later` loads amplitudes.
+        """
         if later.n_qubits != self.n_qubits:
             raise CircuitError(
                 f"cannot join circuits on {self.n_qubits} and {later.n_qubits} qubits"

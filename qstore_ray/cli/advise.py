@@ -223,19 +223,11 @@ def _job_to_write(output: str, config: JobConfig | None) -> JobConfig:
 
 def _write_job(path: Path, config: JobConfig, dataset: Dataset, found: Recommendation) -> None:
     from qstore_ray.advise.as_job import job_of
-    from qstore_ray.errors import UsageError
+    from qstore_ray.files import write_new
 
     text = job_of(found.ranked[0].candidate, config, dataset).to_toml()
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write the file: {exc.strerror or type(exc).__name__}",
-            field="--output",
-            value=str(path),
-            fix="Give a file in a folder that exists and may be written to.",
-        ) from exc
+    fix = "Give a file in a folder that exists and may be written to."
+    write_new(path, text, field="--output", fix=fix)
 
 
 def _as_dict(found: Recommendation) -> dict[str, Any]:

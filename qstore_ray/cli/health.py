@@ -11,12 +11,13 @@ import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json
-from qstore_ray.errors import BackendError, UsageError
+from qstore_ray.errors import BackendError, QStoreError, UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.doctor.diagnosis import Diagnosis
     from qstore_ray.ops.alerts import Alert
     from qstore_ray.ops.notify.base import Notifier
+    from qstore_ray.ops.watch.watcher import RunWatcher
 
 EXAMPLES = examples(
     "health",
@@ -148,7 +149,7 @@ def _watch(
     try:
         with RunWatcher(storage, notifiers) as watcher:
             while True:
-                changed = watcher.poll()
+                changed = _round(watcher)
                 if as_json:
                     _say_alerts(changed)
                 for run, problem in watcher.problems.keys() - said:
@@ -163,6 +164,19 @@ def _watch(
     finally:
         for notifier in notifiers:
             notifier.close(_LAST_SECONDS)
+
+
+def _round(watcher: RunWatcher) -> list[Alert]:
+    """One round. What the first one cannot read is an error; later, a disk or a server may come
+    back.
+    """
+    try:
+        return watcher.poll()
+    except QStoreError as exc:
+        if not watcher.rounds:
+            raise
+        watcher.problems["runs", exc.message] = None
+        return []
 
 
 def _say_alerts(alerts: list[Alert]) -> None:

@@ -53,24 +53,32 @@ def migrate(
             _say(file, toml=not write)
         for each in written:
             note(f"wrote {each}; run it: qstore train {each}")
-    if any(job.missing for file in found for job in file.jobs):
+    if any(file.problem or any(job.missing for job in file.jobs) for file in found):
         raise typer.Exit(UsageError.exit_code)
 
 
 def _say(file: MigratedFile, *, toml: bool) -> None:
+    if file.problem:
+        note(f"not read: {file.problem}")
+        return
     name = {"q_store": "Q-Store", "qemlflow": "QeMLflow"}[file.product]
-    say(f"# {file.path}: {name}")
+    say(f"# {_in_line(str(file.path))}: {name}")
     for use in file.uses:
         say(f"#   line {use.line}: {use.old} -> {_new_name(use.new)}")
     for strange in file.strange:
-        say(f"#   {strange}: no key of {name}; it is left out")
+        say(f"#   {_in_line(strange)}: no key of {name}; it is left out")
     for job in file.jobs:
         for key in job.keys:
-            say(f"#   {_key_text(key)}")
+            say(f"#   {_in_line(_key_text(key))}")
         if toml:
             say(f"\n{job.toml}")
         if job.missing:
             note(f"not complete: {job.missing}")
+
+
+def _in_line(text: str) -> str:
+    """A text that cannot end the comment it stands in, nor command the terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _new_name(new: Any) -> str:
@@ -93,6 +101,7 @@ def _as_dict(file: MigratedFile) -> dict[str, Any]:
     return {
         "path": file.path,
         "product": file.product,
+        "problem": file.problem,
         "uses": [
             {"line": use.line, "old": use.old, "new": _new_name(use.new)} for use in file.uses
         ],

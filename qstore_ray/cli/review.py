@@ -139,7 +139,8 @@ def _say(result: ReviewResult, form: Format, flaws: Sequence[Flaw]) -> None:
 
     titles = {rule.id: rule.title for rule in rule_texts().values()}
     for flaw in flaws:
-        say(f"{flaw.path}:{flaw.line}: {flaw.level} {flaw.rule} {titles[flaw.rule]}")
+        path = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in flaw.path)
+        say(f"{path}:{flaw.line}: {flaw.level} {flaw.rule} {titles[flaw.rule]}")
         say(f"    {flaw.message}")
         if flaw.rewrite:
             say("    instead: " + flaw.rewrite.replace("\n", "\n    "))

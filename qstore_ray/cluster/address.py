@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from qstore_ray.errors import ConfigError
+
+RAY_STATE: Final = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where `ray start` writes it
+"""The address of the cluster that Ray finds by itself; it stays when the cluster is killed."""
 
 _DASHBOARD = "this is the address of a dashboard, which takes jobs, and not of the cluster"
 _SAID = {

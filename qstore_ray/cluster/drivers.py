@@ -54,7 +54,7 @@ def joined_driver(folder: Path, ends: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         left.set()
-        thread.join()
+        thread.join(_LEAVE_SECONDS)  # it only reads: nothing is lost if a disk keeps it
         if file is not None:
             path.unlink(missing_ok=True)
             os.close(file)

@@ -17,6 +17,8 @@ SUPERVISOR = "qstore_ray.cluster.supervisor"
 
 _PROC = Path("/proc")
 _POLL_SECONDS = 0.05
+_PS_SECONDS = 60.0
+"""For ps, which takes milliseconds."""
 
 
 class Process(NamedTuple):
@@ -108,8 +110,10 @@ def _works_in(process: Process, record: ClusterRecord) -> bool:
 
 def _listed() -> Iterator[tuple[int, str]]:
     if not (_PROC / "self").exists():
-        command = ["/bin/ps", "-A", "-o", "pid=", "-o", "command="]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        command = ["/bin/ps", "-A", "-ww", "-o", "pid=", "-o", "command="]  # whole lines
+        listed = subprocess.run(  # noqa: S603 - its arguments are ours
+            command, capture_output=True, text=True, check=True, timeout=_PS_SECONDS
+        )
         for line in listed.stdout.splitlines():
             pid, _, words = line.strip().partition(" ")
             yield int(pid), words

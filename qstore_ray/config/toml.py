@@ -78,6 +78,9 @@ def apply_overrides(values: Table, overrides: Sequence[str]) -> Table:
     `trainer.epochs=5`, `trainer.optimizer.name=sgd` and `dataset.split.test=0.3` all work; a number
     between dots is an index into a list (`dataset.preprocessing.0.name=minmax`), and a key that has
     dots itself may stand in quotes (`tune.space."model.layers".high=4`), as in TOML.
+
+    Raises:
+        ConfigError: an override is not written `key=value`, or its key fits no place.
     """
     result: Table = json.loads(json.dumps(values, default=str))
     for override in overrides:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def kept_rows(config: DatasetConfig, source: SourceData, part: PartSurvey, name: str) -> IntArray:
-    """Positions of the rows of a part that are used: that lack nothing, and weigh more than 0."""
+    """Positions of the rows of a part that are used: that lack nothing, and weigh more than 0.
+
+    Raises:
+        DataError: no row is left, all weigh 0, or a row without a label may not be dropped.
+    """
     what = f"the official {name} split" if name else "the source"
     counts = _counted(part)
     counted = np.flatnonzero(counts)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from qstore_ray.cluster.address import host_and_port
+from qstore_ray.cluster.address import RAY_STATE, host_and_port
 from qstore_ray.cluster.find import check_software
 from qstore_ray.cluster.processes import cluster_folder, is_supervised
 from qstore_ray.cluster.record import read_record
@@ -16,6 +16,8 @@ from qstore_ray.doctor.storage import written
 from qstore_ray.errors import BackendError, ConfigError
 
 _SECONDS = 5.0
+_ASK_HEAD = "On the head: ray get-auth-token. Here: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…"
+"""What to do about a token; the advice, and no secret."""
 
 
 def examine_cluster(address: str | None) -> Iterator[Diagnosis]:
@@ -76,16 +78,38 @@ def _answers(address: str, source: str) -> Diagnosis:
     except ConfigError as error:
         return Diagnosis.of_error("cluster", error)
     if known is None:
-        return Diagnosis("cluster", "ok", f"{source}={address}, which Ray looks up on this machine")
-    try:
-        with socket.create_connection(known, timeout=_SECONDS):
-            pass
-    except OSError as exc:
+        return looked_up(address, source)
+    if refused := _refused(known):
         return Diagnosis(
-            "cluster", "fault", f"nothing answers at {source}={address}: {exc.strerror or exc}",
+            "cluster", "fault", f"nothing answers at {source}={address}: {refused}",
             "Start the cluster, correct the address, or leave it out to train on this machine.",
         )  # fmt: skip
     return Diagnosis("cluster", "ok", f"{source}={address} answers")
+
+
+def looked_up(address: str, source: str, state: Path = RAY_STATE) -> Diagnosis:
+    """A name such as `auto`, for which Ray takes the address that the last `ray start` has left."""
+    try:
+        last = state.read_text(encoding="utf-8").strip()
+        known = host_and_port(last, source)
+    except (OSError, UnicodeDecodeError, ConfigError):  # anybody may write there
+        known = None
+    if address == "auto" and known is not None and (refused := _refused(known)):
+        return Diagnosis(
+            "cluster", "fault",
+            f"{source}=auto leads to {last}, where nothing answers: {refused}",
+            f"Start the cluster again, or delete {state} of the one that has ended.",
+        )  # fmt: skip
+    return Diagnosis("cluster", "ok", f"{source}={address}, which Ray looks up on this machine")
+
+
+def _refused(place: tuple[str, int]) -> str:
+    """Why nobody answers at a host and a port; empty if somebody does."""
+    try:
+        with socket.create_connection(place, timeout=_SECONDS):
+            return ""
+    except OSError as exc:
+        return exc.strerror or str(exc) or type(exc).__name__
 
 
 def _token() -> Diagnosis:
@@ -95,15 +119,23 @@ def _token() -> Diagnosis:
             "token", "note", "RAY_AUTH_MODE=disabled: whoever reaches the cluster runs code on it",
             "export RAY_AUTH_MODE=token, and start the cluster with it.",
         )  # fmt: skip
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        return Diagnosis("token", "ok", "of the variable RAY_AUTH_TOKEN")
+    if given := os.environ.get("RAY_AUTH_TOKEN"):
+        if given.strip():
+            return Diagnosis("token", "ok", "of the variable RAY_AUTH_TOKEN")
+        return Diagnosis("token", "fault", "RAY_AUTH_TOKEN holds nothing but blanks", _ASK_HEAD)
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     file = Path(named) if named else Path("~/.ray/auth_token").expanduser()
-    if not file.is_file():
-        return Diagnosis(
-            "token", "note", f"there is none: neither RAY_AUTH_TOKEN nor {file}",
-            "On the head: ray get-auth-token. Here: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…",
-        )  # fmt: skip
-    if file.stat().st_mode & 0o077:
+    try:
+        empty = not file.read_bytes().strip()
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        missing = f"there is none: neither RAY_AUTH_TOKEN nor {file}"
+        return Diagnosis("token", "note", missing, _ASK_HEAD)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        return Diagnosis("token", "fault", f"cannot read {file}: {reason}", _ASK_HEAD)
+    if empty:
+        return Diagnosis("token", "fault", f"{file} is empty", _ASK_HEAD)
+    if mode & 0o077:
         return Diagnosis("token", "note", f"others can read {file}", f"chmod 600 {file}")
     return Diagnosis("token", "ok", f"of the file {file}")

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qstore_ray.credentials import redact_text
+from qstore_ray.doctor.database import locked_finding
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.machine import size
 from qstore_ray.errors import QStoreError
+from qstore_ray.files import is_full, is_there
 from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
 from qstore_ray.storage.cloud import open_objects
 from qstore_ray.storage.conditions import check_store
@@ -49,7 +51,7 @@ def written(folder: Path) -> tuple[Path, OSError | None]:
     Returns that folder, and what the system says if it cannot be written; nothing is left.
     """
     there = folder
-    while not there.exists() and there != there.parent:
+    while not is_there(there) and there != there.parent:
         there = there.parent
     part = there / f".qstore-doctor-{secrets.token_hex(4)}.part"
     try:
@@ -71,7 +73,8 @@ def _folder(folder: Path) -> Diagnosis:
     if refused is not None:
         return Diagnosis(
             "storage", "fault", f"nothing can be written in {there}: {refused.strerror or refused}",
-            'Name another folder: storage = "…".',
+            ("Free some space, or name" if is_full(refused) else "Name")
+            + ' another folder: storage = "…".',
         )  # fmt: skip
     free = shutil.disk_usage(there).free
     text = f"{folder}: written, renamed and deleted a file; {size(free)} free"
@@ -99,6 +102,8 @@ def examine_mlflow(storage: str | Path, track: TrackConfig) -> Diagnosis:
         file = sqlite_file(uri)
         if file is not None and not file.exists():
             return Diagnosis("mlflow", "ok", f"{shown} is created by the first run")
+        if file is not None and (locked := locked_finding("mlflow", file)) is not None:
+            return locked
         with translated(uri, "open the store"):
             found = open_client(uri).search_experiments(max_results=50)
     except QStoreError as error:

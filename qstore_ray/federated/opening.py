@@ -161,15 +161,12 @@ class Opening:
     def add(self, opened: OpenedFederation, clients: Mapping[str, GivenClient]) -> None:
         """Clients that join between two rounds; their facts join those of the others.
 
+        Args:
+            clients: with ids that no client of the federation has.
+
         Raises:
-            QStoreError: as `open`; UsageError: an id that is taken.
+            QStoreError: as `open`.
         """
-        taken = sorted(opened.facts.keys() & clients.keys())
-        if taken:
-            raise UsageError(
-                "a client that joins has an id of its own", field="join", value=taken[0],
-                fix="Give it another name.",
-            )  # fmt: skip
         hosts = clients if self._federation.num_workers else self._hosts(clients)
         opened.fleet.add(hosts)
         facts = all_answers(opened.fleet, DESCRIBE, clients)
@@ -211,6 +208,7 @@ def all_answers(
     """The answers of clients that all have to answer.
 
     Raises:
+        WorkerError: the process of a client died, or did not answer.
         QStoreError: what the first client raised that did not, with its id in the field.
     """
     found = fleet.ask(message, dict.fromkeys(clients, arguments))

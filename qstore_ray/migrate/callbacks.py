@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from qstore_ray.migrate.draft import JobDraft, known
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, Unread, is_read
 from qstore_ray.types import Table
 
 _NAMES: Final = {
@@ -50,10 +50,15 @@ def _early_stopping(draft: JobDraft, table: OldTable) -> list[Table]:
     key = "enable_early_stopping"
     given = [name for name in _STOPS if name in table.values]
     if not known(table, key, False):
+        if isinstance(table.values.get(key), Unread):
+            for name in (key, *given):
+                draft.note(
+                    table, name, "unknown", new="trainer.callbacks",
+                    text="the program computes if early stopping is on; write trainer.callbacks",
+                )  # fmt: skip
+            return []
         if key in table.values:
-            is_off = known(table, key) is False
-            text = "early stopping is off without its callback"
-            draft.note(table, key, "dropped" if is_off else "unknown", text=text)
+            draft.drop(table, key, "early stopping is off without its callback")
         for name in given:
             draft.drop(table, name, "it had no effect: early stopping was off")
         return []
@@ -170,7 +175,7 @@ def _picked(values: Table, names: Mapping[str, str]) -> Table:
     return {
         new: values[old]
         for old, new in names.items()
-        if old in values and values[old] is not None and not isinstance(values[old], Unread)
+        if old in values and values[old] is not None and is_read(values[old])
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from qstore_ray.migrate.draft import JobDraft, known
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, Unread, is_number
 from qstore_ray.types import Table
 
 SOURCES: Final = {
@@ -134,8 +134,12 @@ def _huggingface(draft: JobDraft, inner: OldTable, table: OldTable) -> set[str]:
         draft.drop(inner, "trust_remote_code", "code of a dataset is never run here")
     mapping = known(inner, "split_mapping")
     if isinstance(mapping, dict):
-        parts = {hub: ours for ours, hub in mapping.items() if ours in {"train", "val", "test"}}
-        if len(parts) == len(mapping) and all("[" not in str(hub) for hub in parts):
+        parts = {
+            hub: ours
+            for ours, hub in mapping.items()
+            if ours in {"train", "val", "test"} and isinstance(hub, str)
+        }
+        if len(parts) == len(mapping) and not any("[" in hub for hub in parts):
             draft.take(
                 inner, "split_mapping", "dataset.params.split_mapping", parts, state="changed",
                 text=f"{_IGNORED}; here the split of the hub comes first",
@@ -143,6 +147,11 @@ def _huggingface(draft: JobDraft, inner: OldTable, table: OldTable) -> set[str]:
         else:
             text = "slices of a split cannot be named; cut them by dataset.split"
             draft.drop(inner, "split_mapping", text)
+    elif inner.values.get("split_mapping") is not None:
+        draft.note(
+            inner, "split_mapping", "unknown", new="dataset.params.split_mapping",
+            text="it is no table that can be read; write dataset.params.split_mapping yourself",
+        )  # fmt: skip
     if "label_column" not in inner.values:
         draft.note(
             inner, "label_column", "changed", new="dataset.columns.label",
@@ -207,27 +216,25 @@ def _arrays(draft: JobDraft, inner: OldTable) -> set[str]:
     given = [name for name in parts if inner.values.get(name) is not None]
     pair = ("train_data", "train_labels")
     if given:
-        for name in (*pair, *given):
+        for name in (each for each in (*pair, *given) if each in inner.values):
             draft.drop(
                 inner, name,
                 "save all arrays in one file, numpy.savez(file, x_train=…, y_train=…, x_test=…, "
                 "…), and set dataset.params.path",
             )  # fmt: skip
-    elif all(name in inner.values for name in pair):
+    else:
         _take(draft, inner, dict(zip(pair, _PAIR, strict=True)))
     return {*pair, *parts}
 
 
 def _table(draft: JobDraft, inner: OldTable) -> set[str]:
-    columns = known(inner, "feature_columns")
-    if columns:
-        draft.take(inner, "feature_columns", "dataset.columns.features", list(columns))
+    if inner.values.get("feature_columns") is not None:
+        draft.take(inner, "feature_columns", "dataset.columns.features")
     if "header" in inner.values:
         has = known(inner, "header", 0) is not None
         draft.take(inner, "header", "dataset.params.header", has, state="renamed")
-    if known(inner, "test_split"):
-        test = float(known(inner, "test_split"))
-        split = {"train": round(1.0 - test, 12), "test": test}
+    if test := inner.values.get("test_split"):
+        split = {"train": round(1.0 - test, 12), "test": test} if is_number(test) else None
         draft.take(
             inner, "test_split", "dataset.split", split, state="changed",
             text=f"{_IGNORED}; here it has an effect",
@@ -236,10 +243,9 @@ def _table(draft: JobDraft, inner: OldTable) -> set[str]:
 
 
 def _images(draft: JobDraft, inner: OldTable) -> set[str]:
-    size = known(inner, "image_size")
-    if size is not None:
+    if inner.values.get("image_size") is not None:
         draft.take(
-            inner, "image_size", "dataset.params.size", list(size), state="changed",
+            inner, "image_size", "dataset.params.size", state="changed",
             text="height and width; Q-Store had them the other way round",
         )  # fmt: skip
     mode = {"rgb": "RGB", "grayscale": "L"}.get(str(known(inner, "color_mode", "rgb")))

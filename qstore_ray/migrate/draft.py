@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from qstore_ray.config import set_field
-from qstore_ray.credentials import redact_text
+from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.migrate.key import KeyState, MigratedKey
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, Unread, is_read
 from qstore_ray.types import Table
 
 
@@ -32,11 +32,14 @@ class JobDraft:
     ) -> None:  # fmt: skip
         """Write a key's value, or `value`, to the field `new`; one that is not known is listed."""
         old = table.values[key]
-        if isinstance(old, Unread):
-            why = f"it is computed in the program; write {new} yourself"
+        written = old if value is None else value
+        if isinstance(old, Unread) or not is_read(written):
+            why = f"it, or a part of it, is computed in the program; write {new} yourself"
             self.note(table, key, "unknown", text=why, new=new)
             return
-        written = old if value is None else value
+        if written is None:
+            self.note(table, key, "unknown", text=f"it is null; write {new} yourself", new=new)
+            return
         self.set(new, written)
         self.note(table, key, state, new=new, new_value=written, text=text)
 
@@ -72,7 +75,7 @@ class JobDraft:
             MigratedKey(
                 old=f"{table.kind}.{key}",
                 state=state,
-                value=_plain(value),
+                value=_plain(value) if not is_secret(key) else HIDDEN,
                 new=new,
                 new_value=new_value,
                 text=text,
@@ -96,7 +99,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {
+            str(key): HIDDEN if is_secret(str(key)) else _plain(each) for key, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return value

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from qstore_ray.config import apply_overrides, dump_toml
 from qstore_ray.errors import ConfigError, DataError, UsageError
+from qstore_ray.files import write_new
 from qstore_ray.migrate.callbacks import take_mlflow
 from qstore_ray.migrate.datasets import take_dataset
 from qstore_ray.migrate.draft import JobDraft, known
@@ -21,6 +22,7 @@ from qstore_ray.migrate.reading import (
     SUFFIXES,
     TRAINING_FIELDS,
     OldConfiguration,
+    may_be_old,
     read_old,
 )
 from qstore_ray.migrate.training import take_training
@@ -54,6 +56,7 @@ class MigratedFile:
         path: of the file. product: `q_store` or `qemlflow`.
         jobs: one for each old training. uses: lines of Python with old names.
         strange: keys that nothing is known of.
+        problem: why a file of a folder was not read, though it has old names; empty if it was.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class MigratedFile:
     jobs: Sequence[MigratedJob] = ()
     uses: Sequence[OldUse] = ()
     strange: Sequence[str] = field(default_factory=tuple)
+    problem: str = ""
 
 
 def migrate_paths(path: Path, changes: Sequence[str] = ()) -> list[MigratedFile]:
@@ -109,11 +113,11 @@ def migrate_file(path: Path, changes: Sequence[str] = ()) -> MigratedFile:
 
 
 def _tried(path: Path, changes: Sequence[str]) -> MigratedFile | None:
-    """A file of a folder; one that is none of ours, or cannot be read, is passed over."""
+    """A file of a folder; one that is none of ours is passed over."""
     try:
         found = migrate_file(path, changes)
-    except DataError:
-        return None
+    except DataError as exc:
+        return MigratedFile(path, "", problem=str(exc)) if may_be_old(path) else None
     return found if found.product else None
 
 
@@ -210,12 +214,21 @@ def _only(
 def _finished(draft: JobDraft, changes: Sequence[str]) -> MigratedJob:
     from qstore_ray.job import JobConfig
 
-    job: Table = apply_overrides(draft.job, changes)
+    job: Table = apply_overrides(_without_none(draft.job), changes)
     try:
         toml = JobConfig.from_dict(job).to_toml()
     except ConfigError as exc:
         return MigratedJob(dump_toml(job), tuple(draft.keys), str(exc))
     return MigratedJob(_short(job, toml), tuple(draft.keys))
+
+
+def _without_none(value: Any) -> Any:
+    """A value whose tables have no names of None, which TOML does not have."""
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(each) for each in value]
+    return value
 
 
 def _short(job: Table, whole: str) -> str:
@@ -254,16 +267,8 @@ def write_jobs(found: Sequence[MigratedFile]) -> list[Path]:
                 "the file exists", field="write", value=str(path), fix="Move it away first."
             )
     for path, text in wanted:
-        try:
-            with path.open("x", encoding="utf-8") as file_:
-                file_.write(text)
-        except OSError as exc:
-            raise UsageError(
-                f"cannot write the file: {exc.strerror or type(exc).__name__}",
-                field="write",
-                value=str(path),
-                fix="Copy the old file into a folder that may be written to.",
-            ) from exc
+        fix = "Copy the old file into a folder that may be written to."
+        write_new(path, text, field="write", fix=fix)
     return [path for path, _ in wanted]
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from qstore_ray.types import Table
+
+_LARGEST = 1e300
 
 OLD_CLASSES = (
     "TrainingConfig",
@@ -49,3 +52,19 @@ class OldTable:
     lines: Mapping[str, int] = field(default_factory=dict)
     has_more: bool = False
     scope: int = 0
+
+
+def is_read(value: object) -> bool:
+    """True if TOML can have a value: no part of it is computed by the program or an object of the
+    old packages, and no list in it holds None.
+    """
+    if isinstance(value, Mapping):
+        return all(map(is_read, value.values()))
+    if isinstance(value, list | tuple):
+        return all(each is not None and is_read(each) for each in value)
+    return not isinstance(value, Unread | OldTable)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """True for a finite number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

@@ -92,7 +92,7 @@ def read_python(path: Path, text: str) -> OldPython:
     Raises:
         DataError: this Python cannot parse it.
     """
-    code = code_of(path.name, text) if path.suffix == ".ipynb" else text
+    code = code_of(path.name, text).text if path.suffix == ".ipynb" else text
     source = SourceFile(path.name, code)
     reader = _ProgramReader(source)
     products = [name.partition(".")[0] for name in source.imported.values()]
@@ -176,7 +176,7 @@ class _ProgramReader:
     def value(self, node: ast.expr) -> Any:
         """The value of an expression if it is written in the file, else `Unread`."""
         match node:
-            case ast.Constant(value=value):
+            case ast.Constant(value=None | bool() | int() | float() | str() as value):
                 return value
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 read = [self.value(each) for each in elements]
@@ -185,7 +185,7 @@ class _ProgramReader:
                 isinstance(key, ast.Constant) for key in keys
             ):
                 pairs = zip(keys, given, strict=True)
-                return {key.value: self.value(each) for key, each in pairs}  # type: ignore[union-attr]
+                return {str(key.value): self.value(each) for key, each in pairs}  # type: ignore[union-attr]
             case ast.Name(id=name) if name in self.constants:
                 return self.constants[name]
             case ast.Attribute(attr=attr):
@@ -227,7 +227,10 @@ def _constants(source: SourceFile) -> Iterator[tuple[str, Any]]:
                 assigned.setdefault(name, []).append(None)
     for statement in source.tree.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Constant(value=None | bool() | int() | float() | str() as value),
+            ):
                 if len(assigned[name]) == 1:
                     yield name, value
 

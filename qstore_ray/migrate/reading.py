@@ -10,13 +10,14 @@ A file of Q-Store is recognised by its keys, since there was no format for one:
 from __future__ import annotations
 
 import json
-import tomllib
+import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.migrate.datasets import SOURCES
 from qstore_ray.migrate.old_table import OLD_CLASSES, OldTable
+from qstore_ray.migrate.parsing import parsed
 from qstore_ray.migrate.python_source import OldPython, read_python
 from qstore_ray.migrate.qemlflow import SECTIONS
 from qstore_ray.migrate.training import DROPPED, RENAMED, SECRETS, SIZES
@@ -24,7 +25,7 @@ from qstore_ray.types import Table
 
 SUFFIXES: Final = (".json", ".yaml", ".yml", ".toml", ".py", ".ipynb")
 _LARGEST: Final = 2**20
-_MOST_ALIASES: Final = 20
+_LARGEST_WRITTEN_OUT: Final = 2**22
 _SECTIONS: Final = {
     "training": "TrainingConfig",
     "training_config": "TrainingConfig",
@@ -54,6 +55,12 @@ TRAINING_FIELDS: Final = frozenset(
 
 _COMMON: Final = {"learning_rate", "batch_size", "epochs", "optimizer", "momentum", "callbacks"}
 """Fields that configurations of many programs have: they alone do not make a file Q-Store's."""
+
+
+_OLD_NAMES: Final = re.compile(
+    rb"\b(?:q_store|qemlflow|TrainingConfig|DatasetConfig|QuantumModel|circuit_depth|source_params"
+    rb"|gradient_method|shots_per_circuit|pinecone_\w+)\b"
+)
 
 
 class OldConfiguration(NamedTuple):
@@ -108,6 +115,15 @@ def recognised(values: Any) -> OldConfiguration:
     return OldConfiguration("q_store" if is_ours else "", tuple(tables), strange=strange)
 
 
+def may_be_old(path: Path) -> bool:
+    """Whether a file that cannot be read has names of Q-Store or QeMLflow in it."""
+    try:
+        with path.open("rb") as file:
+            return _OLD_NAMES.search(file.read(_LARGEST)) is not None
+    except OSError:
+        return False
+
+
 def _kind_of(values: Table) -> str:
     """The class that a table without a name has the fields of."""
     if (TRAINING_FIELDS - _COMMON) & values.keys():
@@ -143,26 +159,29 @@ def _text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        match path.suffix:
-            case ".json":
-                return json.loads(text)
-            case ".toml":
-                return tomllib.loads(text)
-        return _yaml(path, text)
+        return _as_json(path, parsed(path.suffix, text))
     except (ValueError, RecursionError) as exc:
-        raise _file_error(path, f"is no {path.suffix[1:].upper()}: {exc}") from exc
+        raise _file_error(path, f"is no {path.suffix[1:].upper()} that can be read: {exc}") from exc
 
 
-def _yaml(path: Path, text: str) -> Any:
-    import yaml
+def _as_json(path: Path, values: Any) -> Any:
+    """Values as JSON has them: names and dates are texts, and what an alias names is repeated.
 
+    Raises:
+        DataError: they are too long then, or a name is a list or a date.
+        ValueError, RecursionError: an alias names what it is in.
+    """
+    parts: list[str] = []
+    size = 0
     try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        if sum(isinstance(event, yaml.AliasEvent) for event in events) > _MOST_ALIASES:
-            raise _file_error(path, f"has more than {_MOST_ALIASES} aliases")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise _file_error(path, f"is no YAML: {' '.join(str(exc).split())}") from exc
+        for part in json.JSONEncoder(default=str).iterencode(values):
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST_WRITTEN_OUT:
+                raise _file_error(path, "is larger than 4 MiB with its aliases written out")
+    except TypeError as exc:
+        raise _file_error(path, f"has a name that is no text: {exc}") from exc
+    return json.loads("".join(parts))
 
 
 def _file_error(path: Path, what: str) -> DataError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from qstore_ray.migrate.draft import JobDraft, known
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, Unread, is_number
 from qstore_ray.types import Table
 
 _EPOCH: Final = {"unit": "epoch"}
@@ -31,13 +31,14 @@ def take_schedule(draft: JobDraft, table: OldTable) -> None:
             draft.drop(table, "lr_scheduler_params", "they had no effect without lr_scheduler")
         return
     given = known(table, "lr_scheduler_params", {}) or {}
-    if isinstance(table.values.get("lr_scheduler_params"), Unread):
+    unread = isinstance(table.values.get("lr_scheduler_params"), Unread)
+    if unread or not isinstance(given, dict):
         draft.note(
             table, "lr_scheduler_params", "unknown", new="trainer.schedule_options",
-            text="it is computed in the program; write trainer.schedule_options yourself",
+            text="it is no table that can be read; write trainer.schedule_options yourself",
         )  # fmt: skip
         return
-    if isinstance(old, str) and old not in SCHEDULES:
+    if old is not None and not (isinstance(old, str) and old in SCHEDULES):
         draft.take(
             table, key, new, "constant", state="changed",
             text="unknown; the old trainer logged a warning, and kept the rate constant",
@@ -46,16 +47,14 @@ def take_schedule(draft: JobDraft, table: OldTable) -> None:
     if old is None:
         draft.take(table, key, new)
         return
-    rate = float(known(table, "learning_rate", 0.01))
-    missing = [each for each in NEEDED.get(old, ()) if each not in given]
-    if missing or any(isinstance(each, Unread) for each in given.values()):
-        what = ", ".join(missing) or "some of its parameters"
+    rate = table.values.get("learning_rate", 0.01)
+    if missing := _missing(old, given, rate):
         draft.note(
             table, key, "unknown", new=new,
-            text=f"{what} cannot be known; without it the old trainer kept the rate constant",
+            text=f"{missing} cannot be known; without it the old trainer kept the rate constant",
         )  # fmt: skip
         return
-    moved = SCHEDULES[old](given, rate)
+    moved = SCHEDULES[old](given, float(rate) if is_number(rate) else 0.0)
     draft.take(table, key, new, moved.name, text=moved.text)
     if moved.rate is not None:
         draft.set("trainer.learning_rate", moved.rate)
@@ -147,6 +146,9 @@ SCHEDULES: Final[dict[str, Callable[[Table, float], MovedSchedule]]] = {
 }
 """Old name → what it becomes."""
 
+_OF_RATE: Final = ("cosine", "cyclic", "plateau")
+"""Those with a rate among their parameters, which is a share of another here."""
+
 NEEDED: Final = {
     "step": ("step_size",),
     "cosine": ("T_max",),
@@ -161,6 +163,18 @@ _READ: Final = {
     "div_factor", "final_div_factor", "factor", "patience", "threshold", "min_lr", "warmup_steps",
     "verbose",
 }  # fmt: skip
+
+_NUMBERS: Final = _READ - {"mode", "verbose"}
+
+
+def _missing(old: str, given: Table, rate: Any) -> str:
+    """The parameters without which a schedule cannot be made; empty if all are known."""
+    missing = [each for each in NEEDED.get(old, ()) if each not in given]
+    missing += [each for each in given if each in _NUMBERS and not is_number(given[each])]
+    if old in _OF_RATE and not is_number(rate):
+        missing.append("learning_rate")
+    others = any(isinstance(each, Unread) for each in given.values())
+    return ", ".join(missing) or ("some of its parameters" if others else "")
 
 
 def _share(part: Any, whole: float) -> float:

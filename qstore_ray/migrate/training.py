@@ -186,10 +186,10 @@ def _take_entanglement(draft: JobDraft, table: OldTable) -> None:
         draft.default(table, key, new, "linear")
         return
     old = known(table, key)
-    if old is not None and old not in ENTANGLEMENTS:
+    if old is not None and not (isinstance(old, str) and old in ENTANGLEMENTS):
         draft.drop(table, key, "unknown; choose one of linear, ring, full, pairwise, heavy_hex")
         return
-    value = ENTANGLEMENTS.get(old, "")
+    value = ENTANGLEMENTS.get(old or "", "")
     draft.take(table, key, new, value or None, state="kept" if value == old else "renamed")
 
 
@@ -197,7 +197,7 @@ def _take_optimizer(draft: JobDraft, table: OldTable) -> None:
     key, new = "optimizer", "trainer.optimizer"
     old = known(table, key, "adam")
     if key in table.values:
-        if old in {"adam", "sgd"}:
+        if old in ("adam", "sgd"):
             draft.take(table, key, new, state="kept")
         else:
             draft.take(
@@ -218,7 +218,7 @@ def _take_optimizer(draft: JobDraft, table: OldTable) -> None:
 def _take_gradient(draft: JobDraft, table: OldTable) -> None:
     key, new = "gradient_method", "trainer.gradient"
     old = known(table, key, "spsa_subsampled")
-    method = GRADIENTS.get(old, "parameter_shift")
+    method = GRADIENTS.get(str(old), "parameter_shift")
     if key not in table.values:
         draft.default(table, key, new, "spsa", _EXACT)
     elif old == "adaptive":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from qstore_ray.migrate.draft import JobDraft, known
-from qstore_ray.migrate.old_table import OldTable, Unread
+from qstore_ray.migrate.old_table import OldTable, is_number, is_read
 from qstore_ray.migrate.training import RENAMED, SIZES
 from qstore_ray.types import Table
 
@@ -111,10 +111,10 @@ def _space(draft: JobDraft, table: OldTable, suggested: Sequence[OldTable]) -> d
     ):
         given = table.values.get(key)
         for name, limits in given.items() if isinstance(given, Mapping) else ():
-            parameter = None if isinstance(limits, Unread) else reads(name, limits)
+            parameter = reads(name, limits) if is_read(limits) else None
             _add(draft, found, OldTable(key, {name: limits}, table.line), name, parameter)
     for each in suggested:
-        name = known(each, "name", "")
+        name = str(known(each, "name", ""))
         parameter = _suggestion(each)
         _add(draft, found, OldTable(each.kind, {name: each.kind}, each.line), name, parameter)
     return found
@@ -142,9 +142,9 @@ def _grid(name: str, choices: Any) -> Table | None:
 
 def _distribution(name: str, limits: Any) -> Table | None:
     match limits:
-        case ("uniform", float() | int() as low, float() | int() as high):
+        case ("uniform", low, high) if is_number(low) and is_number(high):
             return {"type": "float", "low": float(low), "high": float(high)}
-        case ("log_uniform", float() | int() as low, float() | int() as high):
+        case ("log_uniform", low, high) if is_number(low) and is_number(high):
             return {"type": "float", "low": float(low), "high": float(high), "log": True}
         case ("int_uniform", int() as low, int() as high):
             return {"type": "int", "low": low, "high": high}
@@ -157,7 +157,7 @@ def _bounds(name: str, limits: Any) -> Table | None:
     whole = FIELDS.get(name, "") in {"model.n_qubits", "model.layers", "trainer.batch_size",
                                      "trainer.epochs"}  # fmt: skip
     match limits:
-        case [float() | int() as low, float() | int() as high]:
+        case [low, high] if is_number(low) and is_number(high):
             if whole:
                 return {"type": "int", "low": int(low), "high": int(high)}
             return {"type": "float", "low": float(low), "high": float(high)}
@@ -167,16 +167,17 @@ def _bounds(name: str, limits: Any) -> Table | None:
 def _suggestion(asked: OldTable) -> Table | None:
     """`trial.suggest_float("lr", 1e-4, 1e-1, log=True)` as a parameter."""
     values = asked.values
-    if any(isinstance(each, Unread) for each in values.values()):
+    if not is_read(values):
         return None
     if asked.kind == "suggest_categorical":
         return _grid("", values.get("choices"))
-    if "low" not in values or "high" not in values:
+    if not all(is_number(values.get(name)) for name in ("low", "high")):
         return None
     log = bool(values.get("log")) or asked.kind == "suggest_loguniform"
     if asked.kind == "suggest_int":
         more = {"log": True} if log else {}
-        step = {"step": int(values["step"])} if values.get("step", 1) != 1 else {}
+        given = values.get("step")
+        step = {"step": int(given)} if is_number(given) and given != 1 else {}
         low, high = int(values["low"]), int(values["high"])
         return {"type": "int", "low": low, "high": high, **more, **step}
     low_high = {"low": float(values["low"]), "high": float(values["high"])}

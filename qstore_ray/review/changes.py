@@ -7,6 +7,7 @@ the main branch meanwhile.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from qstore_ray.review.git import GitProject
 
 SUFFIXES: Final = (".py", ".ipynb")
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_ESCAPES: Final = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
+_DEEPEN: Final = "The clone is shallow: git fetch --unshallow (actions/checkout: fetch-depth: 0)."
 _SKIPPED: Final = {".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"}
 
 
@@ -52,14 +56,21 @@ def find_scope(folder: Path, named: Sequence[str]) -> ReviewScope:
         UsageError: a word that is neither a path nor a commit, or several commits.
         DataError: no Python in the paths.
     """
-    paths = [word for word in named if (folder / word).exists()]
+    if "" in named:
+        raise UsageError(
+            "an empty word is neither a path nor a commit",
+            field="REV",
+            value="",
+            fix="Give a commit or a path; is a variable of your script not set?",
+        )
+    paths = [word for word in named if _exists(folder / word)]
     revisions = [word for word in named if word not in paths]
     if paths and not revisions:
         return _of_paths(folder, paths)
     git = GitProject.around(folder)
     for word in revisions:
         if not git.has(word):
-            raise _unknown_error(word)
+            raise _unknown_error(git, word)
     if len(revisions) > 1 or paths:
         raise UsageError(
             "give one commit, or paths",
@@ -114,12 +125,25 @@ def _files(path: Path) -> Iterator[Path]:
             yield file
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a null character
+        return False
+
+
 def _of_changes(git: GitProject, revision: str) -> ReviewScope:
-    base = git.ask("merge-base", "--end-of-options", revision, "HEAD").strip()
+    if not git.has("HEAD"):  # before the first commit, everything is new
+        listed = git.ask("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        new = {path for path in listed.split("\0") if path.endswith(SUFFIXES)}
+        there = {path: None for path in sorted(new) if (git.root / path).is_file()}
+        return ReviewScope(git.root, there, git)
+    base = _merge_base(git, revision)
+    # Text, whatever attributes say: `*.ipynb binary` is common, and hides no fault.
     diff = git.ask(
         "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", "--no-renames",
-        "--diff-filter=AM", "--src-prefix=a/", "--dst-prefix=b/", base, "--",
-        *(f"*{suffix}" for suffix in SUFFIXES),
+        "--inter-hunk-context=0", "--text", "--diff-filter=AMT", "--src-prefix=a/",
+        "--dst-prefix=b/", base, "--", *(f"*{suffix}" for suffix in SUFFIXES),
     )  # fmt: skip
     found: dict[str, frozenset[int] | None] = dict(_changed_lines(diff))
     listed = git.ask("ls-files", "-z", "--others", "--exclude-standard")
@@ -127,6 +151,19 @@ def _of_changes(git: GitProject, revision: str) -> ReviewScope:
         if path.endswith(SUFFIXES):
             found[path] = None
     return ReviewScope(git.root, dict(sorted(found.items())), git, base)
+
+
+def _merge_base(git: GitProject, revision: str) -> str:
+    """The commit at which the branch left `revision`."""
+    try:
+        return git.ask("merge-base", "--end-of-options", revision, "HEAD").strip()
+    except UsageError as exc:
+        raise UsageError(
+            "no commit is an ancestor of both this one and HEAD",
+            field="REV",
+            value=revision,
+            fix=_DEEPEN if git.is_shallow else "Give a commit of the same history.",
+        ) from exc
 
 
 def _changed_lines(diff: str) -> Iterator[tuple[str, frozenset[int]]]:
@@ -144,18 +181,22 @@ def _changed_lines(diff: str) -> Iterator[tuple[str, frozenset[int]]]:
 
 
 def _unquoted(name: str) -> str:
-    """A path as git quotes it: octal bytes and escapes."""
-    raw = re.sub(
-        rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), name.encode("latin-1", "ignore")
-    )
-    return raw.replace(b'\\"', b'"').replace(b"\\\\", b"\\").decode("utf-8", "replace")
+    """A path as git quotes it: octal bytes and the escapes of C."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        text = match[1]
+        return bytes([int(text, 8) if len(text) == 3 else _ESCAPES.get(text[0], text[0])])
+
+    return os.fsdecode(_ESCAPED.sub(byte, os.fsencode(name)))
 
 
-def _unknown_error(word: str) -> UsageError:
+def _unknown_error(git: GitProject, word: str) -> UsageError:
     hint = (
         f"Check out {word.rpartition('..')[2] or 'HEAD'} and give {word.partition('..')[0]} alone: "
         "the files on disk are reviewed."
         if ".." in word
+        else _DEEPEN
+        if git.is_shallow
         else "Give a commit that git knows, such as main or HEAD~3, or a path that exists."
     )
     return UsageError("neither a path nor a commit", field="REV", value=word, fix=hint)

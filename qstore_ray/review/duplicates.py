@@ -14,11 +14,15 @@ from typing import Final, NamedTuple
 
 from qstore_ray.review.changes import ReviewScope
 from qstore_ray.review.flaw import Flaw
+from qstore_ray.review.source import physical_lines
 
 SHORTEST: Final = 6
 """Lines of the shortest duplicate."""
 
 _LEAST: Final = 120
+_MOST_PLACES: Final = 50
+"""Of one piece that are compared: a table of ten thousand equal lines has them all over."""
+
 _COMMENT: Final = re.compile(r"(^|\s+)#\s.*$")
 _QUOTES: Final = re.compile(r'^[rbuRBU]{0,2}("""|\'\'\')')
 _IMPORT: Final = re.compile(r"^(from\s+\S+\s+)?import\s")
@@ -48,7 +52,9 @@ def find_duplicates(scope: ReviewScope, files: Mapping[str, str]) -> list[Flaw]:
     places: dict[int, list[tuple[str, int]]] = defaultdict(list)
     for path, lines in compared.items():
         for start in range(len(lines.texts) - SHORTEST + 1):
-            places[hash(tuple(lines.texts[start : start + SHORTEST]))].append((path, start))
+            alike = places[hash(tuple(lines.texts[start : start + SHORTEST]))]
+            if len(alike) < _MOST_PLACES:
+                alike.append((path, start))
     found: list[Flaw] = []
     for path in sorted(set(scope.lines) & set(compared)):
         found += _in_file(scope, compared, places, compared[path])
@@ -59,7 +65,7 @@ def code_lines(path: str, text: str) -> CodeLines:
     """The lines of a file that are compared."""
     numbers, texts = [], []
     closing = ""  # what ends the docstring or the import that is open
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(physical_lines(text), start=1):
         code = line.strip()
         if closing:
             closing = "" if closing in code else closing

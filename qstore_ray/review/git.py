@@ -27,7 +27,13 @@ _SAFE: Final = (
     "core.hooksPath=/dev/null",
     "-c",
     "diff.external=",
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "log.showSignature=false",
 )
+_AMBIENT: Final = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
+"""Variables that would change what a path among the arguments means."""
 
 
 class GitProject:
@@ -51,6 +57,13 @@ class GitProject:
         try:
             found = _git(folder, "rev-parse", "--show-toplevel")
         except UsageError as exc:
+            if "dubious ownership" in exc.message:
+                raise UsageError(
+                    "another user owns this repository, so git refuses to read it",
+                    field="folder",
+                    value=str(folder),
+                    fix=f"If you trust it: git config --global --add safe.directory {folder}",
+                ) from exc
             raise UsageError(
                 "this folder is not under git, so nothing is known of changes",
                 field="folder",
@@ -58,6 +71,11 @@ class GitProject:
                 fix="Name the files to review: qstore review FILE …",
             ) from exc
         return cls(Path(found.rstrip("\n")))
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the clone lacks the history before some commit."""
+        return self.ask("rev-parse", "--is-shallow-repository").strip() == "true"
 
     def ask(self, *arguments: str, seconds: float = _SECONDS) -> str:
         """What a git command prints.
@@ -70,6 +88,8 @@ class GitProject:
 
     def has(self, revision: str) -> bool:
         """Whether a text names a commit."""
+        if "\0" in revision:
+            return False
         try:
             self.ask(
                 "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
@@ -85,10 +105,8 @@ def _git(folder: Path, *arguments: str, seconds: float = _SECONDS) -> str:
         done = subprocess.run(  # noqa: S603 - git, with arguments that no shell reads
             command,
             cwd=folder,
-            env={**os.environ, **_QUIET},
+            env={name: os.environ[name] for name in os.environ if name not in _AMBIENT} | _QUIET,
             capture_output=True,
-            encoding="utf-8",
-            errors="replace",
             timeout=seconds,
             check=False,
         )
@@ -104,9 +122,12 @@ def _git(folder: Path, *arguments: str, seconds: float = _SECONDS) -> str:
             fix="Review fewer files, or another range of commits.",
         ) from exc
     if done.returncode:
+        said = done.stderr.decode("utf-8", "replace")
+        reason = next((line for line in said.splitlines() if "dubious ownership" in line), "")
         raise UsageError(
-            f"git {arguments[0]} failed: {last_line(done.stderr) or 'without a reason'}",
+            f"git {arguments[0]} failed: {reason or last_line(said) or 'without a reason'}",
             field="git",
             fix="Check the revision and the folder.",
         )
-    return done.stdout
+    # As the system codes names of files, and with every carriage return: both are parts of names.
+    return os.fsdecode(done.stdout)

@@ -94,10 +94,13 @@ def past_fixes(git: GitProject, path: str, name: str, seconds: float) -> PastFix
     node = dict(functions_of(before.tree)).get(name)
     if node is None:
         return None
-    log = git.ask(
-        "log", "--no-patch", f"--since={MONTHS} months ago", "--format=%s",
-        f"-L{node.lineno},{node.end_lineno}:{path}", seconds=seconds,
-    )  # fmt: skip
+    try:
+        log = git.ask(
+            "log", "--no-patch", f"--since={MONTHS} months ago", "--format=%s",
+            f"-L{node.lineno},{node.end_lineno}:{path}", seconds=seconds,
+        )  # fmt: skip
+    except UsageError:  # git has fewer lines: Python also ends one at a lone carriage return
+        return None
     subjects = [line for line in log.splitlines() if line]
     return PastFixes(len(subjects), [each for each in subjects if _FIX.search(each)])
 
@@ -106,14 +109,14 @@ def functions_of(
     tree: ast.AST, around: str = ""
 ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Every function with its name and those of the classes and functions around it."""
-    for node in ast.iter_child_nodes(tree):
-        inside = around
+    waiting = [(tree, around)]  # no recursion: a chain of `elif` is nested as deep as it is long
+    while waiting:
+        node, inside = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield f"{around}{node.name}", node
-            inside = f"{around}{node.name}."
-        elif isinstance(node, ast.ClassDef):
-            inside = f"{around}{node.name}."
-        yield from functions_of(node, inside)
+            yield f"{inside}{node.name}", node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inside = f"{inside}{node.name}."
+        waiting += [(child, inside) for child in reversed(list(ast.iter_child_nodes(node)))]
 
 
 def _flaw(

@@ -79,6 +79,12 @@ class _Reading:
     sources: dict[str, SourceFile] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
+    """Notebooks whose lines are not those of their file, so changed lines mean nothing."""
+
+    def widened(self, scope: ReviewScope) -> ReviewScope:
+        """The scope with every line of such notebooks."""
+        return replace(scope, lines={**scope.lines, **dict.fromkeys(self.whole)})
 
 
 def review(
@@ -103,6 +109,7 @@ def review_scope(scope: ReviewScope, options: ReviewOptions) -> ReviewResult:
         BackendError: git or ruff fails.
     """
     reading = _read(scope)
+    scope = reading.widened(scope)
     found = [*reading.flaws, *(each for each in _by_rules(reading) if _is_asked(scope, each))]
     notes = list(reading.notes)
     if options.duplicates:
@@ -132,13 +139,15 @@ def review_scope(scope: ReviewScope, options: ReviewOptions) -> ReviewResult:
 
 def lines_under_review(scope: ReviewScope) -> dict[str, dict[int, str]]:
     """Each file under review → the number and text of its lines that are."""
+    reading = _read(scope)
+    scope = reading.widened(scope)
     return {
         path: {
             number: text
             for number, text in enumerate(source.lines, start=1)
             if text.strip() and scope.has(path, (number,))
         }
-        for path, source in _read(scope).sources.items()
+        for path, source in reading.sources.items()
     }
 
 
@@ -152,7 +161,9 @@ def _read(scope: ReviewScope) -> _Reading:
         try:
             text = read_text(scope.root / path, path)
             if path.endswith(".ipynb"):
-                text = code_of(path, text)
+                text, is_placed = code_of(path, text)
+                if not is_placed:
+                    reading.whole.append(path)
             reading.sources[path] = SourceFile(path, text)
         except DataError as exc:
             line = exc.row if isinstance(exc.row, int) else 1

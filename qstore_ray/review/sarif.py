@@ -6,6 +6,7 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _result(flaw: Flaw, used: Sequence[str], seen: Counter[str]) -> Table:
         "ruleId": flaw.rule,
         "ruleIndex": used.index(flaw.rule),
         "level": flaw.level,
-        "message": {"text": f"{flaw.message}. {flaw.rewrite}".strip()},
+        "message": {"text": f"{flaw.message.removesuffix('.')}. {flaw.rewrite}".strip()},
         "locations": [_location(flaw.path, flaw.line, flaw.end_line)],
         # The n-th of several alike keeps its number if lines above are added or deleted.
         "partialFingerprints": {"qstoreReview/v1": f"{mark}:{seen[mark]}"},
@@ -95,8 +96,10 @@ def _result(flaw: Flaw, used: Sequence[str], seen: Counter[str]) -> Table:
 
 
 def _location(path: str, line: int, end_line: int) -> Table:
-    place = {"uri": quote(path)}
-    if not path.startswith("/"):
+    place = {"uri": quote(os.fsencode(path))}  # names need not be UTF-8
+    if path.startswith("/"):
+        place["uri"] = f"file://{place['uri']}"
+    else:
         place["uriBaseId"] = _ROOT
     return {
         "physicalLocation": {
@@ -109,4 +112,4 @@ def _location(path: str, line: int, end_line: int) -> Table:
 def _fingerprint(flaw: Flaw) -> str:
     """Rule, path and message, without the numbers of lines that the message may have."""
     text = f"{flaw.rule} {flaw.path} {_DIGITS.sub('', flaw.message)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -13,6 +13,7 @@ import ast
 import io
 import re
 import tokenize
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -44,15 +45,21 @@ class SourceFile:
         self.path = path
         self.text = text
         try:
-            self.tree = ast.parse(text)
-        except (SyntaxError, ValueError) as exc:  # ValueError: a null byte
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of others' code, such as an invalid escape
+                self.tree = ast.parse(text)
+        # ValueError: a null byte. The others: more levels than the parser's stack holds.
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+            reason = getattr(exc, "msg", exc)
+            if isinstance(exc, RecursionError | MemoryError):
+                reason = "it is nested too deeply"
             raise DataError(
-                f"this Python cannot read the file: {getattr(exc, 'msg', exc)}",
+                f"this Python cannot read the file: {reason}",
                 field=path,
                 fix="Fix its syntax, or leave the file out.",
                 row=getattr(exc, "lineno", None) or 1,
             ) from exc
-        self.lines = text.splitlines()
+        self.lines = physical_lines(text)
         self.nodes = list(ast.walk(self.tree))
         self._parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
@@ -240,6 +247,15 @@ def read_text(path: Path, name: str) -> str:
             field=name,
             fix="Save it as UTF-8, or leave it out.",
         ) from exc
+
+
+def physical_lines(text: str) -> list[str]:
+    """The lines of a file as Python and git count them.
+
+    `str.splitlines` also ends a line at a form feed and at U+2028, which may stand within one.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def keyword(call: ast.Call, *names: str) -> ast.expr | None:

@@ -11,6 +11,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from qstore_ray.files import is_there
+
 RECORD: Final = "run.json"
 """The file that says that a folder is a run's."""
 STUDY: Final = "study.journal"
@@ -75,4 +77,4 @@ def is_of_a_trial(key: str, *, but: tuple[str, ...]) -> bool:
 
 def is_study(folder: Path) -> bool:
     """Whether a folder of this machine is a study's."""
-    return (folder / STUDY).exists() or (folder / STUDY_RECORD).exists()
+    return is_there(folder / STUDY) or is_there(folder / STUDY_RECORD)

@@ -22,6 +22,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import RunExistsError, StorageError
 from qstore_ray.files import parsed_json
 from qstore_ray.storage.address import stage_root
@@ -67,7 +68,7 @@ class Lease:
     def release(self) -> None:
         """Let the next attempt have it at once; if that fails, it has to wait for `SECONDS`."""
         self._done.set()
-        self._thread.join()
+        join_patiently(self._thread, "the object store, to give up the lease of the run")
         with suppress(StorageError):
             self._write({**self._holder, "released": True})
 

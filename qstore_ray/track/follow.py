@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.track.base import KEPT, TRACKERS, Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
@@ -123,7 +124,7 @@ class Follower:
         Call it once, after `start`.
         """
         self._stopping.set()
-        self._thread.join()
+        join_patiently(self._thread, "the display and trackers of the run")
         if not self._followed:
             self._failed(
                 "metrics.jsonl", RunError("was not followed to its end; see the traceback")

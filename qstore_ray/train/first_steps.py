@@ -115,8 +115,15 @@ def _of_all_rows(used: list[Work], rows: int) -> Work:
     return Work(last.seconds * share, circuits, shots)
 
 
-def scoring_work(trainer: TrainerConfig, job: Checked, dataset: Dataset) -> Work:
-    """The test rows with noise or shots, and mitigated: from the first of them."""
+def scoring_work(
+    trainer: TrainerConfig, job: Checked, dataset: Dataset, *, sample: bool = False
+) -> Work:
+    """The test rows with noise or shots, and mitigated: from the first of them.
+
+    Args:
+        sample: from two rows rather than a block, once. Circuits and shots are the same, since each
+            row takes as many; the seconds are those of a first call.
+    """
     from qstore_ray.backends.meter import metered
     from qstore_ray.learn import step
     from qstore_ray.train.model.scoring_backends import noisy_backends
@@ -125,12 +132,13 @@ def scoring_work(trainer: TrainerConfig, job: Checked, dataset: Dataset) -> Work
     if "test" not in dataset.plans:
         return found
     x = dataset.materialize("test").x
-    part = x[:BLOCK]
+    part = x[: _SAMPLE if sample else BLOCK]
     theta = job.model.initial(trainer.seed)
     for backend in noisy_backends(trainer).values():
         meter = metered(backend)
-        step.block_outputs(job.model, theta, part, meter)  # compiles
-        meter.take()
+        if not sample:
+            step.block_outputs(job.model, theta, part, meter)  # compiles
+            meter.take()
         before = time.perf_counter()
         step.block_outputs(job.model, theta, part, meter)
         took = time.perf_counter() - before

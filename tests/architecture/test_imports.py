@@ -79,6 +79,7 @@ ALLOWED = {
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
+        "qstore_ray.deadline",
         "qstore_ray.federated.ray.fleet",
         "qstore_ray.telemetry.metrics",
         "qstore_ray.testing.tune_loop",
@@ -154,7 +155,7 @@ ALLOWED = {
     "wandb": ("qstore_ray.track.wandb",),
     "xgboost": (),  # its C library alone is called: train/loop/collective.py
     "xxhash": ("qstore_ray.data.rows.raw", "qstore_ray.data.survey"),
-    "yaml": ("qstore_ray.migrate.reading",),
+    "yaml": ("qstore_ray.migrate.parsing",),
 }
 
 # The rest is at everybody's hand.

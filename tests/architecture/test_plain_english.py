@@ -19,11 +19,13 @@ from tests.architecture.source import MODULES, ROOT
 
 DONE = (
     "docs/architecture.md",
+    "docs/callbacks.md",
     "docs/clusters.md",
     "docs/dashboard.md",
     "docs/data.md",
     "docs/extending.md",
     "docs/gpu.md",
+    "docs/models.md",
     "docs/noise.md",
     "docs/operations.md",
     "docs/training.md",

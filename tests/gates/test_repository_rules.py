@@ -32,6 +32,10 @@ TEXT = {
                 f"{DOC}class A:\n    '''A.'''\n    def f(self):\n        '''B.'''\n"
                 "        if x:\n            raise errors.DataError('no') from None"
             ),
+            (
+                f"{DOC}def f():\n    '''Effect.'''\n    with open(path):\n"
+                "        raise OSError('no')"
+            ),
         ],
         [
             (
@@ -39,6 +43,10 @@ TEXT = {
                 "    raise DataError('no')"
             ),
             f"{DOC}def f():\n    '''Effect.'''\n    raise",
+            (
+                f"{DOC}def f():\n    '''Effect.'''\n    with self._translated('open'):\n"
+                "        raise OSError('no')"
+            ),
             f"{DOC}def f():\n    '''Effect.'''\n    def g():\n        raise DataError('no')",
             f"{DOC}def _f():\n    '''Effect.'''\n    raise DataError('no')",
         ],

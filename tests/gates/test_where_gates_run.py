@@ -8,6 +8,7 @@ import yaml
 
 from tools.gates import ALL_RULES
 from tools.gates.__main__ import COMMANDS, main
+from tools.gates.side_by_side import CHECKS, run_all
 from tools.gates.source import ROOT
 
 
@@ -24,9 +25,10 @@ def test_a_commit_is_checked_by_the_commands_of_make_check_and_downloads_nothing
     assert {repository["repo"] for repository in settings["repos"]} == {"local"}
     hooks = [hook for repository in settings["repos"] for hook in repository["hooks"]]
     assert {hook["language"] for hook in hooks} == {"system"}
-    commands = {line.removesuffix(" .") for line in _recipe("check")}
-    assert {hook["entry"] for hook in hooks} == commands
-    assert ".venv/bin/python -m tools.gates" in commands
+    assert {hook["entry"] for hook in hooks} == {
+        f".venv/bin/{command.removesuffix(' .')}" for command in CHECKS
+    }
+    assert _recipe("check") == [".venv/bin/python -m tools.gates.side_by_side"]
 
 
 def test_every_command_has_a_target() -> None:
@@ -46,3 +48,22 @@ def test_every_rule_is_in_the_table_for_contributors(capsys) -> None:
 def test_an_unknown_command_lists_the_known_ones(capsys) -> None:
     assert main(["chek"]) == 2
     assert "check" in capsys.readouterr().err
+
+
+def test_all_gates_run_to_their_end_and_one_that_fails_fails_them_all(capsys) -> None:
+    fails = "python -c 'print(\"one fault\"); raise SystemExit(3)'"
+    crashes = "python -c 'raise OSError(\"no disk\")'"
+    holds = "python -c 'print(\"1 file is fine\")'"
+    assert run_all([fails, holds, crashes], processes=2) == 1
+    out, err = capsys.readouterr()
+    assert "one fault\n" in out
+    assert "1 file is fine\n" in out
+    assert "OSError: no disk\n" in out
+    assert "(exit code 3)" in err
+    assert "(exit code 1)" in err
+    assert "is fine" not in err
+
+
+def test_gates_that_hold_pass_together(capsys) -> None:
+    assert run_all(["python -c 'print(1)'", "python -c 'print(2)'"]) == 0
+    assert capsys.readouterr().err == ""

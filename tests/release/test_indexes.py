@@ -81,6 +81,7 @@ def test_an_upload_sends_the_signed_files_or_says_why_it_was_refused(project, se
     built = project.root / "dist" / "0.1.0"
     wheel = _wheel(built, "0.1.0")
     Signer(project.key, project.root / "allowed_signers").sign(built)
+    project.git("tag", "v0.1.0")
     login = {"TWINE_USERNAME": "releaser", "TWINE_PASSWORD": "planted-password"}
     words = ("publish", "0.1.0", "--index", server.url)
     done = project.release(*words, environment=login)

@@ -51,12 +51,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 GUIDES = [
     "index.md",
     "advice.md",
+    "callbacks.md",
     "compliance.md",
     "data.md",
     "extending.md",
     "federated.md",
     "gpu.md",
     "migration.md",
+    "models.md",
     "noise.md",
     "operations.md",
     "privacy.md",
@@ -81,7 +83,17 @@ def test_a_guide_runs(guide: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "guide", ["data.md", "gpu.md", "hardware.md", "noise.md", "training.md", "tuning.md"]
+    "guide",
+    [
+        "callbacks.md",
+        "data.md",
+        "gpu.md",
+        "hardware.md",
+        "models.md",
+        "noise.md",
+        "training.md",
+        "tuning.md",
+    ],
 )
 def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
     blocks = blocks_of(guide, "toml")
@@ -92,14 +104,17 @@ def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
         JobConfig.from_dict({"name": "job", "dataset": dataset, **table})
 
 
-TRAINING = [ANSATZE, CALLBACKS, ENCODINGS, LOSSES, OPTIMIZERS, SCHEDULES]
+MODELS = [ANSATZE, ENCODINGS, LOSSES]
 TUNING = [PARAMETERS, SAMPLERS, SCHEDULERS, TRIAL_METRICS]
 
 
 @pytest.mark.parametrize(
     ("guide", "family"),
     [
-        *(("training.md", family) for family in TRAINING),
+        ("callbacks.md", CALLBACKS),
+        *(("models.md", family) for family in MODELS),
+        ("training.md", OPTIMIZERS),
+        ("training.md", SCHEDULES),
         *(("tuning.md", family) for family in TUNING),
     ],
     ids=lambda value: value if isinstance(value, str) else min(value),

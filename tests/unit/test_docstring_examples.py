@@ -25,8 +25,8 @@ _WITHOUT_NAMES = {
     "check_advantage": "takes minutes; docs/advice.md runs it on a few rows",
     "promote_model": "needs a model in MLflow, which takes seconds; docs/training.md runs it",
     "ReadTask": "is a type alias, which has no docstring; SourceData has an example of one",
-    "run_federated_job": "takes seconds; tests/unit/federated/test_job.py runs it",
-    "run_job": "takes seconds; tests/unit/test_job_faults.py runs it",
+    "run_federated_job": "takes seconds; docs/federated.md runs it",
+    "run_job": "takes seconds; docs/training.md runs it",
     "run_search": "starts Ray; tests/ray/test_tune_ray.py runs it",
 }
 

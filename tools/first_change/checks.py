@@ -139,7 +139,8 @@ def _last(lines: Sequence[str]) -> str:
 
 
 def _git(*words: str) -> str:
+    command = ["git", "-c", "log.showSignature=false", *words]
     done = subprocess.run(
-        ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     return done.stdout.strip("\n")

@@ -132,6 +132,7 @@ def _run(
         "TMPDIR": str(scratch),
     }
     command = [sys.executable, "-m", "pytest", *_PYTEST, *files]
+    # gate: QS103 because it takes hours, and each mutant has its time limit
     if subprocess.run(command, cwd=root, env=environment, check=False).returncode:
         raise SystemExit(f"the tests of {target} did not start; no verdict is written")
 

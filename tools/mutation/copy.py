@@ -35,6 +35,7 @@ def refresh(target: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
+        timeout=60.0,
     ).stdout
     names = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
     names += [built.relative_to(ROOT).as_posix() for built in ROOT.glob(_BUILT)]

@@ -219,5 +219,7 @@ def _code(name: str) -> str:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60.0
+    )
     return found.stdout.strip() or "unknown"

@@ -36,6 +36,10 @@ def main(words: list[str] | None = None) -> int:
     except ReleaseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a folder that may not be written to, a full disk
+        where, why = error.filename or "a file", error.strerror or type(error).__name__
+        print(f"error: {where}: {why}; mend it, and type the same again", file=sys.stderr)
+        return 1
     return 0
 
 

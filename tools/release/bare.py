@@ -37,7 +37,7 @@ def _candidates(minor: str) -> Iterator[Path]:
 def _real(python: Path) -> Path | None:
     """The interpreter behind a program that is called Python; None if it does not run."""
     words = [str(python), "-I", "-c", "import sys; print(sys.executable)"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60.0)
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 
 
@@ -79,7 +79,9 @@ def _tried(project: Project, wheel: Path, python: Path, folder: Path) -> Path:
 def call(words: list[str], cwd: Path | None = None) -> str:
     """What a program prints. `ReleaseError` with its last words if it fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(words, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=1800.0
+    )
     if done.returncode:
         raise ReleaseError(f"{' '.join(words)}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
     return done.stdout

@@ -38,7 +38,9 @@ num_workers = 0
 
 def qstore(*words: str) -> str:
     """What a command of the program prints; its messages are shown if it fails."""
-    done = subprocess.run([QSTORE, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [QSTORE, *words], capture_output=True, text=True, check=False, timeout=900.0
+    )
     if done.returncode:
         sys.exit(f"qstore {' '.join(words)}:\n{done.stdout}\n{done.stderr}")
     return done.stdout

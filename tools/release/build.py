@@ -110,8 +110,9 @@ def _repaired(wheel: Path, out: Path, epoch: int) -> Path:
 
 def _call(words: list[str], environment: dict[str, str], cwd: Path) -> None:
     done = subprocess.run(
-        words, cwd=cwd, env=environment, umask=0o022, capture_output=True, text=True, check=False
-    )
+        words, cwd=cwd, env=environment, umask=0o022,
+        capture_output=True, text=True, check=False, timeout=1800.0,
+    )  # fmt: skip
     if done.returncode:
         raise ReleaseError(f"{' '.join(words[1:])}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from tools.release import numbers
 from tools.release.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _HEADING = re.compile(r"^## \[(?P<version>[^]]+)\] - (?P<when>.+)$", re.MULTILINE)
 _UNRELEASED, _YANKED = "unreleased", " [YANKED]"
@@ -40,6 +45,11 @@ def sections(text: str) -> list[Section]:
         Section(m["version"], m["when"], text[m.end() : end].strip("\n"), m.start(), end)
         for m, end in zip(found, ends, strict=False)
     ]
+
+
+def versions(text: str) -> list[Version]:
+    """The versions that the text says were released, tags or not: a clone may lack the tags."""
+    return [numbers.parsed(each.version) for each in sections(text) if each.when != _UNRELEASED]
 
 
 def section(text: str, version: str) -> Section:

@@ -1,7 +1,8 @@
 """`make release VERSION=…`: everything that can fail comes before anything that changes.
 
 The release commit is made in a worktree of its own. It is built twice, tried and signed; then the
-branch moves to it and the tag is set. An error on the way leaves the checkout as it was.
+tag is set, and the branch moves to the commit after it. An error before the tag leaves the checkout
+as it was; after it, the same command moves the branch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tools.release.contents import refuse_if_missing
 from tools.release.errors import ReleaseError
 from tools.release.project import CHANGELOG, Project
 from tools.release.repository import Repository
-from tools.release.signing import Signer
+from tools.release.signing import Signer, verify
 from tools.release.steps import Steps
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
     """
     repository = Repository(project.root)
     signer = Signer(key, project.root / project.signers)
+    out = project.root / "dist" / text
     with steps.step("checkout, version, changelog and key are fit for a release"):
         repository.refuse_unless_clean(project.branch)
-        version = numbers.checked(text, repository.versions())
-        changelog.unreleased(project.read(CHANGELOG))
+        if _was_interrupted(repository, text, out, signer):
+            return _finished(project, text, out, steps)
+        notes = project.read(CHANGELOG)
+        version = numbers.checked(text, [*repository.versions(), *changelog.versions(notes)])
+        changelog.unreleased(notes)
         signer.refuse_unless_allowed()
     with repository.worktree("HEAD") as folder:
         staged = Project.at(folder)
@@ -48,11 +53,31 @@ def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
         dated = changelog.released(staged.read(CHANGELOG), str(version), today())
         staged.write(CHANGELOG, dated)
         commit = Repository(folder).commit(f"Release {version}")
-        out = prepare(staged, project.root / "dist" / text, commit, signer, steps)
+        prepare(staged, out, commit, signer, steps)
         with steps.step(f"tag v{version}"):
-            repository.forward(commit)
+            repository.refuse_unless_clean(project.branch)
+            if not repository.leads_to(commit):
+                raise ReleaseError(f"{project.branch} has moved meanwhile: release it again")
             repository.tag(text, commit, f"Release {version}", key, signer.signers)
-    open_next(project, version)
+    return _finished(project, text, out, steps)
+
+
+def _was_interrupted(repository: Repository, text: str, out: Path, signer: Signer) -> bool:
+    """True if the version was built, signed and tagged here, and the branch is still before it."""
+    if not repository.has_tag(text) or not repository.leads_to(f"v{text}") or not out.is_dir():
+        return False
+    verify(out, signer.signers)
+    return True
+
+
+def _finished(project: Project, text: str, out: Path, steps: Steps) -> Path:
+    """Move the branch to the commit after the release, which has a section for what comes."""
+    repository = Repository(project.root)
+    with (
+        steps.step(f"{project.branch} is after {text}"),
+        repository.worktree(f"v{text}") as folder,
+    ):
+        repository.forward(open_next(Project.at(folder), numbers.parsed(text)))
     return out
 
 
@@ -95,7 +120,7 @@ def prepare(
         bare = try_wheel(staged, built[1], minors, Path(scratch) / "bare", steps)
         out.mkdir(parents=True, exist_ok=True)
         for stale in out.iterdir():
-            stale.unlink()
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         for archive in built:
             (out / archive.name).write_bytes(archive.read_bytes())
         if staged.bill and staged.lock:
@@ -147,12 +172,12 @@ def _attestations() -> str:
     return "attestations: none, this machine has no identity that a CI service vouches for"
 
 
-def open_next(project: Project, version: Version) -> None:
+def open_next(project: Project, version: Version) -> str:
     """A commit after the release: checkouts are not that version, and changes have a section."""
     project.write_version(numbers.opened_after(version))
     text = project.read(CHANGELOG)
     project.write(CHANGELOG, changelog.opened(text, numbers.following(version)))
-    Repository(project.root).commit(f"Begin {numbers.following(version)}")
+    return Repository(project.root).commit(f"Begin {numbers.following(version)}")
 
 
 def today() -> str:

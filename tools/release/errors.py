@@ -2,4 +2,4 @@
 
 
 class ReleaseError(Exception):
-    """The message is printed as it is, and nothing in the checkout has changed."""
+    """The message is printed as it is; what was typed can be typed again."""

@@ -84,7 +84,10 @@ class FolderIndex:
     def withdrawn(self) -> dict[str, str]:
         """File → the reason why it was withdrawn."""
         path = self.root / "withdrawn.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        try:
+            return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise ReleaseError(f"{path} is damaged ({error}): restore it from a copy") from error
 
     def _write_withdrawn(self, reasons: dict[str, str]) -> None:
         _replace(
@@ -92,7 +95,15 @@ class FolderIndex:
         )
 
     def _files(self) -> list[Path]:
-        return sorted((self.root / "files").iterdir())
+        """What was published; a file that is no distribution was put there by others."""
+        if not (self.root / "files").is_dir():
+            return []
+        return sorted(path for path in (self.root / "files").iterdir() if _is_published(path))
+
+    def has(self, name: str, version: Version) -> bool:
+        """True if a version was published here."""
+        wanted = (canonicalize_name(name), version)
+        return any(named(path.name) == wanted for path in self._files())
 
     def _write_pages(self) -> None:
         by_name: dict[NormalizedName, list[Path]] = {}
@@ -111,6 +122,14 @@ class FolderIndex:
         yanked = "" if reason is None else f' data-yanked="{html.escape(reason)}"'
         href = f"../../files/{file.name}#sha256={sha256(file)}"
         return f'<a href="{href}"{yanked}>{file.name}</a><br>\n'
+
+
+def _is_published(path: Path) -> bool:
+    try:
+        named(path.name)
+    except ValueError:  # of packaging: no name of a distribution
+        return False
+    return path.is_file()
 
 
 def named(file: str) -> tuple[NormalizedName, Version]:

@@ -9,12 +9,17 @@ from packaging.version import InvalidVersion, Version
 from tools.release.errors import ReleaseError
 
 
-def checked(text: str, tagged: Iterable[Version]) -> Version:
-    """The version to release. `ReleaseError` if it is malformed, or not after all released ones."""
+def parsed(text: str) -> Version:
+    """The version that a text means. `ReleaseError` if it means none."""
     try:
-        version = Version(text)
+        return Version(text)
     except InvalidVersion:
         raise ReleaseError(f"VERSION={text}: no version number; type VERSION=1.2.3") from None
+
+
+def checked(text: str, tagged: Iterable[Version]) -> Version:
+    """The version to release. `ReleaseError` if it is malformed, or not after all released ones."""
+    version = parsed(text)
     if str(version) != text or version.local or version.is_devrelease:
         public = Version(version.public.partition(".dev")[0])
         raise ReleaseError(
@@ -29,13 +34,19 @@ def checked(text: str, tagged: Iterable[Version]) -> Version:
 
 
 def following(version: Version) -> str:
-    """The next version with only fixes: 1.2.3 → 1.2.4."""
+    """The next version with only fixes: 1.2.3 → 1.2.4, and 1.2.3rc1 → 1.2.3."""
+    if version.is_prerelease:
+        return version.base_version
     *first, last = version.release
-    return ".".join(map(str, (*first, last + 1)))
+    epoch = f"{version.epoch}!" if version.epoch else ""
+    return epoch + ".".join(map(str, (*first, last + 1)))
 
 
 def opened_after(version: Version) -> str:
     """The version of a checkout after a release: before the next release, and no release itself."""
+    if version.pre is not None:
+        letters, number = version.pre
+        return f"{version.base_version}{letters}{number + 1}.dev0"
     return f"{following(version)}.dev0"
 
 
@@ -57,6 +68,6 @@ def good_before(bad: Version, tagged: Iterable[Version], withdrawn: Iterable[Ver
     if not earlier:
         raise ReleaseError(
             f"nothing was released before {bad} that was not withdrawn: release a fixed version "
-            f"instead, make release VERSION={following(bad)}"
+            f"instead, make release VERSION={following(bad)}, and then roll back {bad}"
         )
     return max(earlier)

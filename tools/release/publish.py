@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 from tools.release.errors import ReleaseError
 from tools.release.index import FolderIndex
 from tools.release.project import Project
-from tools.release.signing import verify
+from tools.release.repository import Repository
+from tools.release.signing import signed_files, verify
 from tools.release.steps import Steps
 
 
@@ -32,9 +33,18 @@ def publish(project: Project, version: str, index: str, steps: Steps) -> None:
     built = project.root / "dist" / version
     if not built.is_dir():
         raise ReleaseError(f"{built} does not exist: make release VERSION={version}")
+    if not Repository(project.root).has_tag(version):
+        raise ReleaseError(
+            f"{version} has no tag, so its release was not finished: make release VERSION={version}"
+        )
     with steps.step("signature and checksums verified"):
         verify(built, project.root / project.signers)
-    files = distributions(built)
+        files = distributions(built)
+        signed = signed_files(built)
+        if added := [path.name for path in files if path.name not in signed]:
+            raise ReleaseError(
+                f"{', '.join(added)} is in {built}, but was not signed: move it away"
+            )
     with steps.step(f"published to {index}: {', '.join(path.name for path in files)}"):
         if (target := folder_index(index)) is not None:
             target.add(files)
@@ -52,7 +62,7 @@ def _upload(files: list[Path], url: str) -> None:
     words = ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", url]
     done = subprocess.run(
         [sys.executable, "-m", "twine", *words, *map(str, files)],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=1800.0,
     )  # fmt: skip
     if done.returncode:
         raise ReleaseError(f"twine upload to {url}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

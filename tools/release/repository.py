@@ -12,9 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from tools.release.errors import ReleaseError
+
+_SAME = tuple(
+    word
+    for setting in (
+        "core.hooksPath=/dev/null", "core.autocrlf=false", "core.eol=lf", "column.ui=never",
+        "log.showSignature=false", "status.showUntrackedFiles=normal",
+    )
+    for word in ("-c", setting)
+)  # fmt: skip
+"""What hooks and settings of the one who releases must not change: commits, bits, answers."""
+
+
+def _version(tag: str) -> Version | None:
+    """The version of a tag; None if its name is none, such as `v2-notes`."""
+    try:
+        return Version(tag[1:])
+    except InvalidVersion:
+        return None
 
 
 @dataclass(frozen=True)
@@ -26,8 +44,8 @@ class Repository:
     def git(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
         """What a command of git prints. `ReleaseError` with git's own words if it fails."""
         done = subprocess.run(
-            ["git", *words],
-            cwd=self.root, capture_output=True, text=True, check=False,
+            ["git", *_SAME, *words],
+            cwd=self.root, capture_output=True, text=True, check=False, timeout=300.0,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
         if done.returncode:
@@ -47,7 +65,20 @@ class Repository:
 
     def versions(self) -> list[Version]:
         """All versions that have a tag."""
-        return [Version(tag[1:]) for tag in self.git("tag", "--list", "v[0-9]*").split()]
+        tags = self.git("tag", "--list", "v[0-9]*").split()
+        return [version for tag in tags if (version := _version(tag)) is not None]
+
+    def has_tag(self, version: str) -> bool:
+        """True if this version has a tag."""
+        return bool(self.git("tag", "--list", f"v{version}"))
+
+    def leads_to(self, revision: str) -> bool:
+        """True if the checkout is at a commit, or before it."""
+        try:
+            self.git("merge-base", "--is-ancestor", "HEAD", f"{revision}^{{commit}}")
+        except ReleaseError:
+            return False
+        return True
 
     def tracked(self, folder: str) -> list[str]:
         """The files of a folder that git knows."""
@@ -71,7 +102,12 @@ class Repository:
         """An annotated tag, signed with the key that signs the checksums."""
         sign = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
         self.git(*sign, "tag", "--sign", "-m", message, f"v{version}", commit)
-        self.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "tag", "--verify", f"v{version}")
+        try:
+            allowed = f"gpg.ssh.allowedSignersFile={signers}"
+            self.git("-c", allowed, "tag", "--verify", f"v{version}")
+        except ReleaseError:
+            self.git("tag", "--delete", f"v{version}")
+            raise
 
     @contextmanager
     def worktree(self, revision: str) -> Iterator[Path]:
@@ -87,7 +123,7 @@ class Repository:
     def unpack(self, commit: str, into: Path) -> None:
         """The files of a commit, and nothing else, in a folder."""
         into.mkdir(parents=True)
-        words = ["git", "archive", "--format=tar", commit]
+        words = ["git", *_SAME, "archive", "--format=tar", commit]
         with subprocess.Popen(words, cwd=self.root, stdout=subprocess.PIPE) as archive:
             assert archive.stdout is not None
             with tarfile.open(fileobj=archive.stdout, mode="r|") as tar:

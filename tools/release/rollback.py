@@ -37,24 +37,39 @@ def rollback(project: Project, text: str, reason: str, key: Path, index: str, st
     signer = Signer(key, project.root / project.signers)
     with steps.step("checkout, version and key are fit for a rollback"):
         repository.refuse_unless_clean(project.branch)
-        bad, tagged = Version(text), repository.versions()
+        bad, tagged = numbers.parsed(text), repository.versions()
         if bad not in tagged:
             raise ReleaseError(
                 f"VERSION={text}: not released; git tag --list 'v*' lists all releases"
             )
-        gone = [Version(e.version) for e in changelog.sections(project.read(CHANGELOG)) if e.yanked]
+        notes = project.read(CHANGELOG)
+        changelog.section(notes, str(bad))
+        gone = [numbers.parsed(e.version) for e in changelog.sections(notes) if e.yanked]
         later = [each for each in tagged if each > bad and each not in gone]
+        if not bad.is_prerelease:  # nobody gets one who does not ask for it
+            later = [each for each in later if not each.is_prerelease]
         good = max(later) if later else numbers.good_before(bad, tagged, gone)
         signer.refuse_unless_allowed()
-    again = str(good) if later else numbers.replacing(bad, tagged)
-    why = f"{reason.rstrip('.')}. Install {project.name}=={again}"
+    # Of a candidate, nobody needs a replacement under a later number: the good version is there.
+    is_there = bool(later) or bad.is_prerelease
+    again = str(good) if is_there else numbers.replacing(bad, tagged)
+    reason = " ".join(reason.split()).rstrip(".")  # one line, for a page and a changelog
+    why = f"{reason}. Install {project.name}=={again}"
     withdraw(project, bad, why, again, index, steps)
-    if not later:
-        _release_again(project, good, again, why, signer, steps)
+    if not is_there:
+        _release_again(project, good, again, reason, signer, steps)
+    if not is_there or _was_interrupted(project, bad, good, index):
         publish(project, again, index, steps)
-    _note(project, bad, good, again, reason)
+    _note(project, bad, again)
     steps.say(f"           one command for users:  pip install --upgrade {project.name}")
     steps.say(f"           if they pin =={bad}:  pip install '{project.name}=={again}'")
+
+
+def _was_interrupted(project: Project, bad: Version, good: Version, index: str) -> bool:
+    """True if an earlier rollback released the good code again, and the index has not got it."""
+    target = folder_index(index)
+    is_replacement = good.is_postrelease and good.base_version == bad.base_version
+    return is_replacement and target is not None and not target.has(project.name, good)
 
 
 def withdraw(
@@ -74,7 +89,7 @@ def withdraw(
 
 
 def _release_again(
-    project: Project, good: Version, again: str, why: str, signer: Signer, steps: Steps
+    project: Project, good: Version, again: str, reason: str, signer: Signer, steps: Steps
 ) -> None:
     """Release the code of a tag under another number, on a commit beside the branch."""
     repository = Repository(project.root)
@@ -82,9 +97,8 @@ def _release_again(
         staged = Project.at(folder)
         staged.write_version(again)
         staged.write_images(again)
-        text = changelog.added(
-            staged.read(CHANGELOG), again, today(), _same_code(good, why), above=str(good)
-        )
+        body = f"### Rolled back\n\n- The code of {good} again: {reason}."
+        text = changelog.added(staged.read(CHANGELOG), again, today(), body, above=str(good))
         staged.write(CHANGELOG, text)
         commit = Repository(folder).commit(f"Release the code of {good} as {again}")
         prepare(staged, project.root / "dist" / again, commit, signer, steps, known=True)
@@ -92,14 +106,13 @@ def _release_again(
             repository.tag(again, commit, f"The code of {good}", signer.key, signer.signers)
 
 
-def _note(project: Project, bad: Version, good: Version, again: str, reason: str) -> None:
-    """The changelog of the branch: what was withdrawn, and what replaces it."""
-    text = changelog.withdrawn(project.read(CHANGELOG), str(bad))
-    if again != str(good):
-        text = changelog.added(text, again, today(), _same_code(good, reason), above=str(bad))
-    project.write(CHANGELOG, text)
-    Repository(project.root).commit(f"Withdraw {bad}")
-
-
-def _same_code(good: Version, reason: str) -> str:
-    return f"### Rolled back\n\n- The code of {good} again: {reason.rstrip('.')}."
+def _note(project: Project, bad: Version, again: str) -> None:
+    """The changelog of the branch: what was withdrawn, and what replaces it, as its tag says."""
+    repository, before = Repository(project.root), project.read(CHANGELOG)
+    text = changelog.withdrawn(before, str(bad))
+    if Version(again) not in changelog.versions(text):
+        tagged = changelog.section(repository.git("show", f"v{again}:{CHANGELOG}"), again)
+        text = changelog.added(text, again, tagged.when, tagged.body, above=str(bad))
+    if text != before:  # else it was rolled back before, on another index
+        project.write(CHANGELOG, text)
+        repository.commit(f"Withdraw {bad}")

@@ -49,6 +49,8 @@ class Signer:
 
 def verify(folder: Path, signers: Path, added: str = "KEY") -> str:
     """Who signed the checksums of a folder. `ReleaseError` if a file is not as signed."""
+    if not (folder / SIGNATURE).is_file():
+        raise ReleaseError(f"{folder} is not signed, so it was not finished: release it again")
     name = _keygen(
         "find-principals", "-f", str(signers), "-s", str(folder / SIGNATURE),
         hint=f"the key is not in {signers}: commit a line there, such as\n  release {added}",
@@ -56,20 +58,28 @@ def verify(folder: Path, signers: Path, added: str = "KEY") -> str:
     text = (folder / SUMS).read_text("utf-8")
     words = ["-f", str(signers), "-I", name, "-n", NAMESPACE, "-s", str(folder / SIGNATURE)]
     _keygen("verify", *words, text=text)
-    for line in text.splitlines():
-        digest, _, file = line.partition("  ")
+    for file, digest in signed_files(folder).items():
         if not (folder / file).is_file() or sha256(folder / file) != digest:
             raise ReleaseError(f"{folder / file} is not the file that was signed: build it again")
     return name
 
 
+def signed_files(folder: Path) -> dict[str, str]:
+    """The file names of a folder's checksums → their SHA-256."""
+    lines = (folder / SUMS).read_text("utf-8").splitlines()
+    return {file: digest for digest, _, file in (line.partition("  ") for line in lines)}
+
+
 def _keygen(action: str, *words: str, text: str = "", hint: str = "") -> str:
+    # gate: QS103 because ssh-keygen may ask for a passphrase
     done = subprocess.run(
         ["ssh-keygen", "-Y", action, *words],
         input=text, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
+        if "passphrase" in said:
+            hint = f"{said}\nAdd the key to your agent: ssh-add KEY, and type KEY=KEY.pub"
         raise ReleaseError(hint or f"ssh-keygen -Y {action}: {said}")
     return done.stdout
 

@@ -268,7 +268,7 @@ class IbmBackend:
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
-        """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
+        """See `Backend.check`; nothing is submitted. CircuitError for a circuit with amplitudes."""
         check_bindings(template, observables, bindings)
         self._check_options(self.shots)
         if template.initial != "zeros":

@@ -75,7 +75,11 @@ class DepolarizingChannel(Channel):
     p: float = Field(ge=0.0, le=4 / 3)
 
     def kraus(self, n_qubits: int) -> ComplexArray:
-        """√p_P P for every Pauli string P."""
+        """√p_P P for every Pauli string P.
+
+        Raises:
+            ConfigError: p is larger than a channel of so many qubits has.
+        """
         size = 4**n_qubits
         if self.p > size / (size - 1):
             raise ConfigError(
@@ -166,7 +170,11 @@ class PauliChannel(Channel):
         return self
 
     def kraus(self, n_qubits: int) -> ComplexArray:
-        """√p_P P for every Pauli string P."""
+        """√p_P P for every Pauli string P.
+
+        Raises:
+            ConfigError: the strings are of another number of qubits.
+        """
         (length,) = {len(string) for string in self.probabilities}
         if length != n_qubits:
             raise ConfigError(
@@ -287,7 +295,11 @@ class KrausChannel(Channel):
         return self
 
     def kraus(self, n_qubits: int) -> ComplexArray:
-        """The operators as they are given."""
+        """The operators as they are given.
+
+        Raises:
+            ConfigError: the operators are of another number of qubits.
+        """
         found = self._operators()
         if found.shape[-1] != 2**n_qubits:
             raise ConfigError(

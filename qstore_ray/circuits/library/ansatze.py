@@ -94,6 +94,9 @@ def strongly_entangling(
 
     Schuld et al., Phys. Rev. A 101, 032308 (2020), arXiv:1804.00633. The growing ring is what
     defines it, so no other entanglement can be chosen.
+
+    Raises:
+        CircuitError: another entanglement than "ring" is asked for.
     """
     if entanglement != "ring":
         raise CircuitError(

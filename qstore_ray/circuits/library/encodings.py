@@ -61,7 +61,11 @@ def dense_angle(n_qubits: int, n_features: int) -> Encoded:
 
 
 def amplitude(n_qubits: int, n_features: int) -> Encoded:
-    """The initial state Σ_j x_j |j⟩ / ‖x‖, padded with zeros to 2^n."""
+    """The initial state Σ_j x_j |j⟩ / ‖x‖, padded with zeros to 2^n.
+
+    Raises:
+        CircuitError: a row of 2^n amplitudes fits no machine.
+    """
     if n_qubits > _MOST_LOADED:
         raise CircuitError(
             f"a row of 2^{n_qubits} amplitudes fits no machine",
@@ -85,6 +89,9 @@ def zz(n_qubits: int, n_features: int, reps: int = 2) -> Encoded:
     """ZZ feature map: `reps` times H, P(2x_i), and P(2(π−x_i)(π−x_j)) between CX for all i < j.
 
     Havlíček et al., Nature 567, 209 (2019), arXiv:1804.11326; the same circuit as Qiskit's.
+
+    Raises:
+        CircuitError: another number of features than qubits.
     """
     if n_features != n_qubits:
         raise CircuitError(

@@ -56,7 +56,11 @@ class Bits:
         return (x > 0.5).astype(np.float64)
 
     def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """Always raises."""
+        """Always raises.
+
+        Raises:
+            CircuitError: always; the encoding has no derivative.
+        """
         raise CircuitError(
             "basis encoding has no derivative",
             field="encoding",

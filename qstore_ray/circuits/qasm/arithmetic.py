@@ -88,7 +88,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown()
     if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
-        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+        raise _register_error(symbol)
     if symbol not in _OF_INPUTS:
         _check_known(symbol, a, b)
     texts = [str(v) if isinstance(v, ParameterExpression) else "" for v in (a, b)]
@@ -102,7 +102,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
             return _of_whole_numbers(symbol, a, b, version)
         return _finite(symbol, _BINARY[symbol](a, b))
     except FAILURES as exc:
-        raise _failure(symbol, exc) from exc
+        raise _computing_error(symbol, exc) from exc
 
 
 def unary(symbol: str, value: Any) -> Any:
@@ -115,13 +115,13 @@ def unary(symbol: str, value: Any) -> Any:
         return Unknown(value.size)
     value = 0 if isinstance(value, Unknown) else value
     if isinstance(value, Qubits | list):
-        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+        raise _register_error(symbol)
     if symbol in ("!", "~"):
         _check_known(symbol, value)
     try:
         return UNARY[symbol](value)
     except FAILURES as exc:
-        raise _failure(symbol, exc) from exc
+        raise _computing_error(symbol, exc) from exc
 
 
 def function(name: str, value: Any) -> Any:
@@ -139,7 +139,7 @@ def function(name: str, value: Any) -> Any:
         known = _OF_NUMBERS.get(method)
         return known(value) if known else getattr(math, method)(value)
     except FAILURES as exc:
-        raise _failure(name, exc) from exc
+        raise _computing_error(name, exc) from exc
 
 
 def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
@@ -155,7 +155,11 @@ def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
     return _finite(symbol, _BINARY[symbol](a, b))
 
 
-def _failure(name: str, exc: Exception) -> ValueError:
+def _register_error(symbol: str) -> ValueError:
+    return ValueError(f"{symbol} of a register or an array")
+
+
+def _computing_error(name: str, exc: Exception) -> ValueError:
     # The last argument alone: OverflowError has an error number as its first.
     reason = (type(exc).__name__, *exc.args)[-1]
     return ValueError(f"cannot compute {name}: {reason}")

@@ -66,7 +66,11 @@ class ProgramState:
         self.n_qubits = self.steps = self.depth = 0
 
     def new_qubits(self, size: int, token: Token) -> tuple[int, ...]:
-        """The numbers of further qubits."""
+        """The numbers of further qubits.
+
+        Raises:
+            ResourceError: more qubits are declared than are read.
+        """
         first, self.n_qubits = self.n_qubits, self.n_qubits + size
         if size < 1:
             self.cursor.refuse(f"a register of {size} qubits", token)

@@ -365,6 +365,8 @@ class Values:
             return self.computed(token._replace(text=symbol), *arguments)
         if token.text == "sizeof":
             first = arguments[0]
+            if not isinstance(first, Qubits | list):
+                self.cursor.refuse("sizeof takes a register or an array", token)
             return len(first.numbers if isinstance(first, Qubits) else first)
         if len(arguments) != 1:
             self.cursor.refuse(f"{token.text} takes one value", token)

@@ -16,6 +16,7 @@ LIMIT: Final = 100 * 2**20
 """Bytes that the job server of Ray takes in one request."""
 _SHOWN: Final = 5
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_GIT_SECONDS: Final = 60.0
 _IGNORE: Final = ".rayignore"
 """Patterns as in `.gitignore`, by which Ray, too, leaves out files of the folder that it takes."""
 
@@ -153,13 +154,26 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git prints there; None outside a work tree, and on a machine without git."""
+    """What git prints there; None outside a work tree, and on a machine without git.
+
+    Raises:
+        UsageError: git takes longer than a minute, as on a disk that does not answer.
+    """
     program = shutil.which("git")
     if program is None:
         return None
-    done = subprocess.run(  # noqa: S603 - its arguments are ours
-        [program, "-C", str(folder), *words], capture_output=True, text=True, check=False
-    )
+    command = [program, "-C", str(folder), *words]
+    try:
+        done = subprocess.run(  # noqa: S603 - its arguments are ours
+            command, capture_output=True, text=True, check=False, timeout=_GIT_SECONDS
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise UsageError(
+            f"git {words[0]} did not end within {_GIT_SECONDS:.0f} s",
+            field="job",
+            value=str(folder),
+            fix="Check the disk of that folder, or submit a job file outside the git work tree.",
+        ) from exc
     return done.stdout if done.returncode == 0 else None
 
 

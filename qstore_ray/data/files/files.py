@@ -133,7 +133,12 @@ def _http_errors() -> tuple[type[Exception], ...]:
 
 
 def file_system(where: str) -> tuple[Any, str]:
-    """The fsspec file system of a URI, and the file's name in it."""
+    """The fsspec file system of a URI, and the file's name in it.
+
+    Raises:
+        MissingDependencyError: fsspec, or what it needs for this scheme, is not installed.
+        ConfigError: fsspec knows no such scheme.
+    """
     scheme = where.partition("://")[0]
     try:
         from fsspec.core import url_to_fs

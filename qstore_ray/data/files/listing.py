@@ -32,6 +32,7 @@ def find_files(path: str) -> Listing:
     Spark and Hive. A pattern (`data/*.csv`) selects the files that match.
 
     Raises:
+        ConfigError: not a pattern.
         DataError: no such file exists.
     """
     where = absolute(path)

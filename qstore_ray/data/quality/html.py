@@ -6,9 +6,13 @@ Every text that is given to these functions is escaped in them, except what is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
+
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""What HTML cannot hold: control characters, and halves of surrogate pairs, which UTF-8 lacks."""
 
 STYLE: Final = """
 :root { color-scheme: light; }
@@ -50,12 +54,13 @@ def document(title: str, body: str, style: str = "") -> str:
     Args:
         style: CSS besides the common one.
     """
-    return (
+    page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
     )
+    return _NO_TEXT.sub("\ufffd", page)
 
 
 def section(title: str, content: str) -> str:

@@ -12,6 +12,7 @@ from ray.data.block import Block, BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from qstore_ray.data.prepare.one_pass import summary_of
+from qstore_ray.deadline import ray_result
 from qstore_ray.errors import QStoreError, UsageError, numbered
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _summary(task: SplitTask, fitted: Preparation, step: Step) -> Summary:
 
 def _received(found: Any) -> Summary:
     try:
-        summary: Summary = ray.get(found)
+        summary: Summary = ray_result(found, "a Ray task that reads rows; it needs a free CPU")
     except ray.exceptions.RayTaskError as exc:
         if isinstance(exc.cause, QStoreError):
             raise exc.cause from exc

@@ -52,7 +52,11 @@ class NumpySourceAdapter(SourceAdapter[NumpyParams]):
     accepts: ClassVar[frozenset[str]] = TABLE_COLUMNS - {"columns.label"}
 
     def read(self, params: NumpyParams, config: SourceConfig) -> SourceData:
-        """Always an error: the arrays are gone with the process that had them."""
+        """Always an error: the arrays are gone with the process that had them.
+
+        Raises:
+            ConfigError: always.
+        """
         raise ConfigError(
             "this dataset was made from arrays in memory, which cannot be loaded again",
             field="params.in_memory",

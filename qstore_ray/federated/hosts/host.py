@@ -66,7 +66,12 @@ class ClientHost:
         self._member: RoundMember | None = None
 
     def ask(self, message: str, arguments: tuple[Any, ...]) -> Any:
-        """See `HostedClient`: a message of a round, or one of the methods below."""
+        """See `HostedClient`: a message of a round, or one of the methods below.
+
+        Raises:
+            RunError: the client was not opened before.
+            QStoreError: any that the client raises.
+        """
         before: dict[str, Callable[..., Any]] = {
             DESCRIBE: self.describe,
             OPEN: self.open,

@@ -120,6 +120,7 @@ class RoundMember:
         """Its update or the receipt of one, and what it remembers if the round is committed.
 
         Raises:
+            RunError: the update does not fit the task, or is not finite.
             QStoreError: see `Client`; CheckpointError: its memory is not the one that it sealed.
         """
         self._vector = self._sum = None
@@ -146,7 +147,11 @@ class RoundMember:
         return self._member().shares(keys, graph)
 
     def masked(self, shares: Mapping[int, bytes]) -> AnyArray:
-        """Message 2 of a secure sum; the update is forgotten afterwards."""
+        """Message 2 of a secure sum; the update is forgotten afterwards.
+
+        Raises:
+            RunError: it has trained no update for this sum.
+        """
         vector, self._vector = self._vector, None
         if vector is None:
             raise RunError("it has no update for this sum", field=f"clients.{self._name}")

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from qstore_ray.deadline import ray_result
 from qstore_ray.errors import QStoreError, ResourceError, WorkerError, last_line
 from qstore_ray.federated.fleet import (
     ROUND_MESSAGES,
@@ -190,7 +191,7 @@ class RayFleet:
 
     def _answer(self, call: Any, client: str) -> Any:
         try:
-            return ray.get(call)
+            return ray_result(call, f"the answer of client {client}")
         except (ActorDiedError, ActorUnavailableError) as exc:
             actor = self._of[client]
             if actor.handle is not None:

@@ -147,7 +147,11 @@ class MultiKrum(RobustStrategy):
     selected: int | None = Field(default=None, ge=1)
 
     def check(self, n_updates: int) -> None:
-        """S ≥ 2f + 3, and enough to select from."""
+        """S ≥ 2f + 3, and enough to select from.
+
+        Raises:
+            ConfigError: a round has too few updates for it.
+        """
         _check_enough(n_updates, 2 * self.faulty + 3, self.faulty, "S ≥ 2f + 3")
         if self.selected is not None and self.selected > n_updates:
             raise ConfigError(

@@ -15,6 +15,7 @@ The optimizer of the same name goes along the loss itself; this gradient serves 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import UnionType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _DIRECTIONS = 0x5B5A
 """Ends the words of a key that directions are drawn from."""
+
+
+def _is_number(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,13 @@ class SpsaGradient:
     draws: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.directions, bool) or not 1 <= self.directions <= 10_000:
+        if not _is_number(self.directions, int) or not 1 <= self.directions <= 10_000:
             raise ConfigError(
                 "the number of directions is from 1 to 10,000",
                 field="gradient_options.directions",
                 value=self.directions,
             )
-        if not 0.0 < self.size <= np.pi:
+        if not _is_number(self.size, int | float) or not 0.0 < self.size <= np.pi:
             raise ConfigError(
                 "the size of a perturbation is above 0 and at most π",
                 field="gradient_options.size",

@@ -171,9 +171,14 @@ def section_of(
 
 
 def plain(value: Any) -> Any:
-    """Nested values as JSON can hold them: a number that is not finite is a text."""
+    """Nested values as JSON can hold them: a number that is not finite is a text.
+
+    What UTF-8 lacks (halves of surrogate pairs, as JSON may hold) is replaced by U+FFFD.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {plain(str(name)): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -132,7 +132,7 @@ def gather_evidence(folder: Path, data: DataCheck) -> RunEvidence:
         stored=stored,
         manifest=_manifest(folder),
         model=_model(facts, problems),
-        digests=_digests(folder),
+        digests=_digests(folder, problems),
         alerts=_alerts(folder, problems),
         data=data,
         twins=twins_of(folder, record),
@@ -197,9 +197,15 @@ def _check_trainer(config: Table, problems: list[str]) -> None:
         config.pop("trainer", None)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    names = ("run.json", "config.toml", "metrics.jsonl", "privacy.json")
-    return {name: sha256_of(folder / name) for name in names if (folder / name).is_file()}
+def _digests(folder: Path, problems: list[str]) -> dict[str, str]:
+    found = {}
+    for name in ("run.json", "config.toml", "metrics.jsonl", "privacy.json"):
+        try:
+            if (folder / name).is_file():
+                found[name] = sha256_of(folder / name)
+        except OSError as exc:
+            problems.append(f"{name} cannot be read: {exc.strerror or type(exc).__name__}.")
+    return found
 
 
 def _alerts(folder: Path, problems: list[str]) -> list[Alert] | None:

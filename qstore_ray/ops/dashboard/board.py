@@ -93,7 +93,7 @@ class Board:
         except QStoreError as exc:
             return to_json({"problem": str(exc)})
         except OSError as exc:  # a file that was deleted while it was read, for example
-            return to_json({"problem": f"{exc.strerror or type(exc).__name__}: {exc.filename}"})
+            return to_json({"problem": _said(exc)})
 
     async def _look(self) -> None:
         """Look at the runs; a folder that cannot be listed is reported in the panel `storage`."""
@@ -101,6 +101,8 @@ class Board:
             await run_in_threadpool(self.runs.refresh)
         except QStoreError as exc:
             self.shown["storage"] = to_json({"problem": str(exc)})
+        except OSError as exc:  # a disk that fails; the page keeps what it had
+            self.shown["storage"] = to_json({"problem": _said(exc)})
         else:
             self.shown["storage"] = to_json({"problem": ""})
 
@@ -119,3 +121,7 @@ class Board:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _said(exc: OSError) -> str:
+    return f"{exc.strerror or type(exc).__name__}: {exc.filename}"

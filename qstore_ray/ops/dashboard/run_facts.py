@@ -11,6 +11,7 @@ from qstore_ray.backends.failover import fallback_text
 from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.config import read_toml
 from qstore_ray.errors import QStoreError, unknown_name_error
+from qstore_ray.files import is_file
 from qstore_ray.ops.dashboard.answers import hidden
 from qstore_ray.ops.dashboard.listing import row_of
 from qstore_ray.storage.address import shown_place
@@ -118,7 +119,7 @@ def _shown(value: Any) -> str | None:
 def _figures(path: Path) -> list[str]:
     """The names of the pictures; one that is a link, or no text, is left out."""
     try:
-        names = sorted(os.listdir(path / "figures"))  # noqa: PTH208 - names alone
+        names = sorted(each.name for each in (path / "figures").iterdir())
     except OSError:
         return []
     return [
@@ -131,4 +132,4 @@ def _figures(path: Path) -> list[str]:
 def _is_file(folder: Path, name: str) -> bool:
     """Whether it is a plain file, and not a link out of the folder of the run."""
     path = folder / name
-    return path.is_file() and not path.is_symlink() and not folder.is_symlink()
+    return is_file(path) and not os.path.islink(path) and not os.path.islink(folder)  # noqa: PTH114

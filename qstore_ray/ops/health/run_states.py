@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,6 +19,7 @@ from qstore_ray.ops.watch.runs import run_name, runs_and_trials
 from qstore_ray.ops.watch.samples import usual_silence
 from qstore_ray.storage.contents import METRICS, RECORD
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.run.find import closed_folders
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.types import Table
 
@@ -44,7 +46,7 @@ def examine_runs(scope: HealthScope) -> Iterator[Diagnosis]:
             killed.setdefault(path.parent, []).append(path.name)
         elif status == "running":
             running += 1
-            yield from _of_running(path, name, scope.now())
+            yield from _of_running(path, name, scope)
     for study, trials in killed.items():
         if not is_held(study):  # else its driver repeats them
             yield Diagnosis(
@@ -59,7 +61,9 @@ def examine_runs(scope: HealthScope) -> Iterator[Diagnosis]:
             "Delete the folders of runs that you do not need, or train them again with "
             "existing='replace'.",
         )  # fmt: skip
-    yield Diagnosis("runs", "ok", f"{total} in {storage}, {running} running")
+    closed = len(closed_folders(storage))
+    more = f"; {closed} folder{'s' * (closed != 1)} may not be read" if closed else ""
+    yield Diagnosis("runs", "ok", f"{total} in {storage}, {running} running{more}")
 
 
 def _status(path: Path) -> str | None:
@@ -71,7 +75,7 @@ def _status(path: Path) -> str | None:
     return str(record.get("status")) if isinstance(record, dict) else None
 
 
-def _of_running(path: Path, name: str, now: float) -> Iterator[Diagnosis]:
+def _of_running(path: Path, name: str, scope: HealthScope) -> Iterator[Diagnosis]:
     job = str(path / "config.toml")
     again = f"Continue it: run_job(JobConfig.load({job!r}), existing='resume')"
     try:
@@ -90,7 +94,8 @@ def _of_running(path: Path, name: str, now: float) -> Iterator[Diagnosis]:
             f"End what is left of it. {again}",
         )  # fmt: skip
         return
-    silence, allowed = _silence(path, now), _allowed(path)
+    age = None if pid is None else scope.age(pid)
+    silence, allowed = _silence(path, scope.now(), age), _allowed(path)
     if silence > allowed:
         where = f"process {pid}" if pid is not None else "its process"
         yield Diagnosis(
@@ -100,15 +105,22 @@ def _of_running(path: Path, name: str, now: float) -> Iterator[Diagnosis]:
         )  # fmt: skip
 
 
-def _silence(path: Path, now: float) -> float:
-    """Seconds since the run wrote; 0 if it did so in the future, as after a change of the clock."""
+def _silence(path: Path, now: float, age: float | None) -> float:
+    """Seconds since the run wrote; 0 if it did so in the future, as after a change of the clock.
+
+    Args:
+        age: of its process, which has not been silent for longer than it lives: a machine that
+            begins in 1970, until it has asked a server for the time, dates files so.
+    """
     times = []
     for name in (METRICS, RECORD):
         try:
             times.append((path / name).stat().st_mtime)
         except OSError:  # not written yet
             continue
-    return max(0.0, now - max(times)) if times else 0.0
+    if not times:
+        return 0.0
+    return min(max(0.0, now - max(times)), math.inf if age is None else age)
 
 
 def _allowed(path: Path) -> float:
@@ -131,7 +143,7 @@ def _number(record: Table, name: str) -> float:
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no system has such a large number
         return False
     except PermissionError:  # another user's
         return True

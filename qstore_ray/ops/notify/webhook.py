@@ -183,6 +183,7 @@ class WebhookNotifier:
             self._failed(f"{self._target.shown}: not answered in time; {left} alerts are not sent")
 
     def _deliver(self) -> None:
+        # gate: QS103 because `close` puts None, and the thread keeps no process alive
         while (alert := self._waiting.get()) is not None and not self._stop.is_set():
             try:
                 deliver(self._target, alert, self._stop)

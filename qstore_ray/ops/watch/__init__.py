@@ -7,5 +7,6 @@ training. Watching only reads: no training depends on it.
     memory.py    what the process of a run takes of this machine
     monitor.py   one run and all rules
     followed.py  one run folder: its records, its process, its end
+    reporter.py  what was found, into the log and to the notifiers
     standing.py  which open alerts still hold
 """

@@ -1,4 +1,5 @@
-"""What the process of a run, and those that it has started, take of this machine's memory.
+"""What the process of a run, and those that it has started, take of this machine's memory; and how
+long it runs.
 
 Anonymous memory is counted (`RssAnon` of Linux): a leak grows there, and the shared object store of
 Ray is not in it. Workers in a cluster that was joined are no children of the driver; Ray exports
@@ -7,8 +8,10 @@ their memory. On other systems nothing is known.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +30,20 @@ def holder_of(run_dir: Path) -> int | None:
     except (OSError, UnicodeDecodeError):
         return None
     return int(found[1]) if found and found[2] == socket.gethostname() else None
+
+
+def age_of(pid: int, proc: Path = _PROC) -> float | None:
+    """Seconds for which a process has been running, by a clock that nobody sets; None if it is not
+    known.
+    """
+    try:
+        found = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it has ended, or this is not Linux
+        return None
+    # The second field is the name of the program in brackets, which may hold anything.
+    began = int(found.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    return age if age >= 0.0 else None
 
 
 def tree_memory(pids: Iterable[int], proc: Path = _PROC) -> dict[int, float]:

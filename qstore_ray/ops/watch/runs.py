@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qstore_ray.files import is_folder
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.train.run.find import run_folders, study_folders
 
@@ -19,7 +20,7 @@ def runs_and_trials(storage: str) -> list[Path]:
     """
     runs = run_folders(storage)
     for study in study_folders(storage):
-        runs += sorted(path for path in study.glob("trial-*") if path.is_dir())
+        runs += sorted(path for path in study.glob("trial-*") if is_folder(path))
     return runs
 
 

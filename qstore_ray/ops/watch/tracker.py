@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.ops.alerts import AlertLog
 from qstore_ray.ops.notify.base import Notifier
@@ -23,8 +24,8 @@ from qstore_ray.ops.notify.log import LogNotifier
 from qstore_ray.ops.notify.webhook import WebhookNotifier, find_target
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
+from qstore_ray.ops.watch.reporter import AlertReporter
 from qstore_ray.ops.watch.standing import attempt_of
-from qstore_ray.ops.watch.watcher import close_alert, record_event
 from qstore_ray.track.config import AlertsConfig
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class AlertsTracker:
         """
         if self._stopping is not None and self._thread is not None:
             self._stopping.set()
-            self._thread.join()
+            join_patiently(self._thread, "the last look at the alerts of this run")
         if self._errors:
             [error], self._errors = self._errors, []
             raise RunError(error.message, field=error.field, value=error.value, fix=error.fix)
@@ -87,29 +88,32 @@ class AlertsTracker:
         if self._target is not None:
             notifiers.append(WebhookNotifier(self._target))
         log = AlertLog(run.storage)
+        reporter = AlertReporter(log, notifiers)
         name = run.run_dir.relative_to(run.storage).as_posix()
         followed = WatchedRun(run.run_dir, name)
         try:
-            self._close_earlier(log, notifiers, name)
+            self._close_earlier(log, reporter, name)
             while not stopping.wait(_POLL_SECONDS):
-                self._round(followed, log, notifiers)
-            self._round(followed, log, notifiers)
+                self._round(followed, reporter)
+            self._round(followed, reporter)
+            if reporter.problem is not None:  # one that is over has left nothing out of the log
+                self._errors = [reporter.problem]
         finally:
             followed.close()
             for notifier in notifiers:
                 notifier.close(_LAST_SECONDS)
 
-    def _close_earlier(self, log: AlertLog, notifiers: Sequence[Notifier], name: str) -> None:
+    def _close_earlier(self, log: AlertLog, reporter: AlertReporter, name: str) -> None:
         """Close what is open of attempts before this one."""
         try:
             for alert in log.read():
                 if alert.is_open and alert.run == name:
                     # gate: QS206 because an alert has its date
-                    close_alert(log, notifiers, name, alert.rule, time.time())
+                    reporter.close(name, alert.rule, time.time())
         except QStoreError as exc:
             self._errors = [exc]
 
-    def _round(self, followed: WatchedRun, log: AlertLog, notifiers: Sequence[Notifier]) -> None:
+    def _round(self, followed: WatchedRun, reporter: AlertReporter) -> None:
         """Judge what is new; an error waits for the end of the run, and the next round comes."""
         at = time.monotonic()
         memory = None
@@ -117,12 +121,11 @@ class AlertsTracker:
             self._measured = at
             pid = holder_of(followed.path)
             memory = None if pid is None else tree_memory([pid]).get(pid)
+        reporter.catch_up()
         try:
             for rule, event in followed.poll(at, memory_mib=memory):
-                record_event(
-                    # gate: QS206 because an alert has its date
-                    log, notifiers, followed.name, rule, event, time.time(),
-                    attempt_of(followed.path),
-                )  # fmt: skip
+                # gate: QS206 because an alert has its date
+                now, attempt = time.time(), attempt_of(followed.path)
+                reporter.event(followed.name, rule, event, now, attempt)
         except QStoreError as exc:
             self._errors = [exc]

@@ -19,11 +19,12 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from qstore_ray.errors import QStoreError
-from qstore_ray.ops.alerts import Alert, AlertLog
+from qstore_ray.ops.alerts import ALERTS, Alert, AlertLog
 from qstore_ray.ops.notify.base import Notifier
 from qstore_ray.ops.rules import Rule, RuleEvent
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
+from qstore_ray.ops.watch.reporter import AlertReporter
 from qstore_ray.ops.watch.runs import run_name, runs_and_trials
 from qstore_ray.ops.watch.standing import attempt_of, held, stands
 from qstore_ray.storage.address import origin_of, storage_folder
@@ -50,7 +51,9 @@ class RunWatcher:
         clocks: of the samples and of the alerts.
 
     Attributes:
-        problems: what could not be read, each once: the run's name, and why.
+        problems: what could not be read or written, each once: the run's name or the log's, and
+            why.
+        rounds: how many there were, without those that an error has ended early.
 
     Raises:
         ConfigError: not a folder, and not an address of an object store.
@@ -62,33 +65,39 @@ class RunWatcher:
         notifiers: Sequence[Notifier] = (),
         clocks: WatchClocks = WatchClocks(),  # noqa: B008 - a tuple of two functions
     ) -> None:
-        self._storage, self._notifiers, self._clocks = str(storage), notifiers, clocks
+        self._storage, self._clocks = str(storage), clocks
         self._log = AlertLog(storage)
+        self._reporter = AlertReporter(self._log, notifiers)
         self._known: dict[Path, tuple[int, int]] = {}
         self._followed: dict[Path, WatchedRun] = {}
         self._memory: dict[int, float] = {}
         self._measured = float("-inf")
-        self._rounds = 0
+        self.rounds = 0
         self.problems: dict[tuple[str, str], None] = {}
 
     def poll(self) -> list[Alert]:
         """One round; the alerts that it has opened or closed.
 
+        A log that cannot be written is a problem, and no reason to be silent: see `AlertReporter`.
+
         Raises:
             UsageError: the folder is no folder, or may not be read.
             StorageError: the object store cannot be used.
-            RunError: the log of alerts cannot be read or written.
+            RunError: the log of alerts cannot be read.
         """
+        changed = self._reporter.catch_up()
         paths = runs_and_trials(self._storage)
-        changed = list(self._closed_stale(paths))
-        self._rounds += 1
+        changed += self._closed_stale(paths)
+        self.rounds += 1
         for gone in self._followed.keys() - set(paths):
             self._followed.pop(gone).close()
         at = self._clocks.steady()
         self._measure(at)
         for path in paths:
             if self._needs_reading(path):
-                changed += list(self._read(path, at))
+                changed += self._read(path, at)
+        if self._reporter.problem is not None:
+            self.problems[ALERTS, self._reporter.problem.message] = None
         return changed
 
     @property
@@ -120,7 +129,7 @@ class RunWatcher:
             signature = (found.st_ino, found.st_size)
         except OSError:  # not yet, or not ours to read: reading it says so
             signature = (0, 0)
-        first = self._rounds == 1
+        first = self.rounds == 1
         before = self._known.setdefault(path, signature if first else (0, -1))
         self._known[path] = signature
         followed = self._followed.get(path)
@@ -150,10 +159,8 @@ class RunWatcher:
 
     def _logged(self, run: str, rule: Rule, event: RuleEvent) -> Alert | None:
         """The alert that was opened or closed; None if another watcher has done it."""
-        path = storage_folder(self._storage) / run
-        return record_event(
-            self._log, self._notifiers, run, rule, event, self._clocks.wall(), attempt_of(path)
-        )
+        attempt = attempt_of(storage_folder(self._storage) / run)
+        return self._reporter.event(run, rule, event, self._clocks.wall(), attempt)
 
     def _known_of(self, run: str) -> set[str]:
         return {alert.rule for alert in self._log.read() if alert.is_open and alert.run == run}
@@ -166,14 +173,11 @@ class RunWatcher:
         for alert in self._log.read():
             path = folder / alert.run
             if alert.is_open and (
-                path not in here or (not self._rounds and not stands(alert, path))
+                path not in here or (not self.rounds and not stands(alert, path))
             ):
-                yield from self._closed(alert)
-
-    def _closed(self, alert: Alert) -> Iterator[Alert]:
-        closed = close_alert(self._log, self._notifiers, alert.run, alert.rule, self._clocks.wall())
-        if closed is not None:
-            yield closed
+                closed = self._reporter.close(alert.run, alert.rule, self._clocks.wall())
+                if closed is not None:
+                    yield closed
 
     def _measure(self, at: float) -> None:
         if at - self._measured >= _MEMORY_SECONDS:
@@ -181,44 +185,3 @@ class RunWatcher:
             paths = [path for path, run in self._followed.items() if not run.ended]
             pids = [pid for path in paths if (pid := holder_of(path)) is not None]
             self._memory = tree_memory(pids) if pids else {}
-
-
-def record_event(
-    log: AlertLog,
-    notifiers: Sequence[Notifier],
-    run: str,
-    rule: Rule,
-    event: RuleEvent,
-    now: float,
-    attempt: str = "",
-) -> Alert | None:
-    """Add an event to the log, and report the alert that it opens or closes; None if that was done.
-
-    Args:
-        now: seconds since 1970.
-        attempt: see `Alert`.
-
-    Raises:
-        RunError: the log cannot be written.
-    """
-    if not event.opens:
-        return close_alert(log, notifiers, run, rule.name, now)
-    alert = Alert(
-        run=run, rule=rule.name, severity=rule.severity, opened=now, value=event.value,
-        threshold=event.threshold, message=event.message, fix=event.fix, attempt=attempt,
-    )  # fmt: skip
-    return _reported(log, notifiers, run, rule.name) if log.open(alert) else None
-
-
-def close_alert(
-    log: AlertLog, notifiers: Sequence[Notifier], run: str, rule: str, now: float
-) -> Alert | None:
-    """Close an alert, and report that; None if it was closed. See `record_event`."""
-    return _reported(log, notifiers, run, rule) if log.close(run, rule, now) else None
-
-
-def _reported(log: AlertLog, notifiers: Sequence[Notifier], run: str, rule: str) -> Alert:
-    alert = [each for each in log.read() if (each.run, each.rule) == (run, rule)][-1]
-    for notifier in notifiers:
-        notifier.notify(alert)
-    return alert

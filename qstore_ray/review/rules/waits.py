@@ -51,6 +51,8 @@ _METHODS = {
     "communicate": "waits for a process",
 }
 _NO_WAIT = {"contextvars.ContextVar", "typer.get_current_context"}
+_OWN = "qstore_ray."
+"""What a class of this package waits for is found in its own file."""
 
 
 def _check(node: ast.AST, around: Surroundings) -> Iterator[Match]:
@@ -80,7 +82,8 @@ def _waiting_method(call: ast.Call, method: ast.Attribute, around: Surroundings)
         return  # a future of this process, whose work has a limit of its own
     if around.is_imported(method):  # a function of a module, of which the table above knows
         return
-    if around.assigned.get(ast.unparse(method.value)) in _NO_WAIT:
+    made = around.assigned.get(ast.unparse(method.value), "")
+    if made in _NO_WAIT or made.startswith(_OWN):
         return
     what = _METHODS[method.attr]
     yield match_of(call, f".{method.attr}() {what} without a time limit.")

@@ -52,6 +52,9 @@ def load_mlflow() -> None:
     """Import MLflow, which reads its environment first, and keep its own loggers to warnings.
 
     The database logger goes silent: it prints the traceback of an error that is raised here too.
+
+    Raises:
+        MissingDependencyError: MLflow cannot be imported.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -44,7 +44,11 @@ class MetricsLogger(Config, Callback):
         return ()
 
     def on_train_begin(self, run: Run) -> None:
-        """Take the epochs of earlier attempts from the run folder."""
+        """Take the epochs of earlier attempts from the run folder.
+
+        Raises:
+            UsageError: the run has no folder.
+        """
         if run.run_dir is None:
             raise UsageError(
                 "this run has no folder to write a table to",

@@ -125,7 +125,11 @@ class Run:
         self.ending = EndRequest("stop", reason)
 
     def replace_parameters(self, theta: FloatArray) -> None:
-        """In `on_train_end`: end with other parameters (P,) than those of the last step."""
+        """In `on_train_end`: end with other parameters (P,) than those of the last step.
+
+        Raises:
+            ConfigError: the model has another number of parameters.
+        """
         if theta.shape != self.state.theta.shape:
             raise ConfigError(
                 f"the model has {len(self.state.theta)} parameters", field="theta",

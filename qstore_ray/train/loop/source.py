@@ -144,7 +144,11 @@ class LaneRows(RowSelection):
         return self.number[self._here(rows)]
 
     def first(self, count: int | None) -> RowSelection:
-        """The first `count` rows, where this worker is the only one; all of them for None."""
+        """The first `count` rows, where this worker is the only one; all of them for None.
+
+        Raises:
+            ConfigError: several workers stream the rows, so none has all of them.
+        """
         if count is None or count >= self.total:
             return self
         if len(self.x) < self.total:

@@ -53,6 +53,7 @@ from ray.train.v2._internal.execution.worker_group.state import (
 from ray.train.v2._internal.util import invoke_context_managers
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from qstore_ray.deadline import ray_result
 from qstore_ray.environment import environment
 from qstore_ray.train.elastic import notice
 from qstore_ray.train.loop.reducer import TrackerAddress, start_tracker
@@ -177,7 +178,8 @@ class _WorkersOnly(WorkerGroup):
                     callback.after_worker_group_start(self)
             except RayActorError as exc:
                 raise WorkerGroupStartupFailedError("a worker ended as it started") from exc
-        ray.get([each.actor.run_train_fn.remote(context.train_fn_ref) for each in workers])
+        begun = [each.actor.run_train_fn.remote(context.train_fn_ref) for each in workers]
+        ray_result(begun, "the workers, to begin the training")
         for callback in self._callbacks:
             callback.after_worker_group_training_start(self)
 
@@ -197,7 +199,7 @@ class _WorkersOnly(WorkerGroup):
             )
             for rank, each in enumerate(workers)
         ]
-        ray.get(begun)
+        ray_result(begun, "the processes of the workers, to start")
 
     @staticmethod
     def _get_worker_runtime_env(custom_runtime_env: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTaskError
 
+from qstore_ray.deadline import ray_result
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.train.job import StreamedRows
 from qstore_ray.train.loop.feed import lane_columns, pieces
@@ -126,7 +127,7 @@ class _Windows(Datasource):
         super().__init__()  # type: ignore[no-untyped-call]  # Ray does not annotate it
         self._rows, self._batch_size, self._workers = rows, batch_size, workers
         self._from = epoch, place, epochs
-        there: StreamedRows = ray.get(rows)
+        there: StreamedRows = ray_result(rows, "the rows of the training")
         n_features = there.first.shape[1]
         self._row_bytes = 8 * (n_features + 5)
         self._sizes = [piece.window.end - piece.place for piece in pieces(there, *self._from)]
@@ -165,7 +166,7 @@ def _reader(
     workers: int,
 ) -> Callable[[], Iterable[Block]]:
     def read() -> Iterator[Block]:
-        there: StreamedRows = ray.get(rows)
+        there: StreamedRows = ray_result(rows, "the rows of the training")
         piece = next(islice(pieces(there, *begin), number, None))
         for worker, columns in enumerate(lane_columns(there, piece, batch_size, workers)):
             parcel = io.BytesIO()

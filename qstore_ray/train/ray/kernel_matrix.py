@@ -18,6 +18,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from qstore_ray.deadline import ray_result, wait_patiently
 from qstore_ray.errors import ConfigError, QStoreError, WorkerError
 from qstore_ray.learn.kernel.kernel import BLOCK, Comparison, Kernel, blocks, kernel_matrix, place
 from qstore_ray.train.config import ClusterConfig
@@ -27,6 +28,8 @@ from qstore_ray.train.ray.session import ray_session
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
+
+_TASKS = "a Ray task of the kernel; it needs free CPUs"
 
 
 def gram_matrix(
@@ -94,7 +97,7 @@ class _Tasks:
         shared = ray.put(kernel)
         a = self._embedded(shared, x, block)
         b = a if y is None else self._embedded(shared, y, block)
-        comparison = ray.put(kernel.comparison(lambda: np.concatenate(ray.get(b))))
+        comparison = ray.put(kernel.comparison(lambda: np.concatenate(ray_result(b, _TASKS))))
         n, m = len(x), len(x if y is None else y)
         found = np.empty((n, m))
         places = list(blocks(n, m, block, symmetric=y is None))
@@ -103,7 +106,7 @@ class _Tasks:
             for rows, columns in places
         )
         for number, ready in self._as_they_end(tasks):
-            place(found, *places[number], ray.get(ready), symmetric=y is None)
+            place(found, *places[number], ray_result(ready, _TASKS), symmetric=y is None)
         return found
 
     def _embedded(self, kernel: Any, x: FloatArray, block: int) -> list[Any]:
@@ -124,8 +127,14 @@ class _Tasks:
 
     @staticmethod
     def _ended(running: dict[Any, int]) -> tuple[int, Any]:
-        (ready,), _ = ray.wait(list(running), num_returns=1, fetch_local=False)
-        return running.pop(ready), ready
+        ready: list[Any] = []
+
+        def ends_within(seconds: float) -> bool:
+            ready[:] = ray.wait(list(running), timeout=seconds, fetch_local=False)[0]
+            return bool(ready)
+
+        wait_patiently(ends_within, _TASKS)
+        return running.pop(ready[0]), ready[0]
 
 
 def _embed(kernel: Kernel, x: FloatArray) -> AnyArray:

@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import MissingDependencyError, RunError, StorageError
 from qstore_ray.storage import cloud
 from qstore_ray.train.loop.reporter import STOP_FILE
@@ -148,4 +149,4 @@ def _repeated(call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()
+        join_patiently(thread, "the object store of the run")

@@ -24,6 +24,7 @@ from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 
+from qstore_ray.deadline import ray_result
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
@@ -190,7 +191,7 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
             entered(reducer, joins, overlaps=_overlaps(job)) as sums,
             watched(sums, _run_dir(job), config["timeout"]) as under_deadline,
         ):
-            rows: AnyRows = ray.get(config["rows"])
+            rows: AnyRows = ray_result(config["rows"], "the rows of the training")
             if isinstance(rows, StreamedRows):
                 feed = SplitFeed(config["rows"], reducer)
                 rows = replace(rows, feed=feed)

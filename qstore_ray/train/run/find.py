@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qstore_ray.errors import UsageError, unknown_name_error
@@ -67,6 +68,17 @@ def run_folders(storage: str) -> list[Path]:
     return [path for path in _listed(storage) if _is_run(path) and not is_study(path)]
 
 
+def closed_folders(storage: str) -> list[Path]:
+    """The folders in `storage` that this user may not look into; they may hold runs of others.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    if address_of(storage) is not None:
+        return []
+    return [p for p in _children(storage) if is_folder(p) and not _is_open(p)]
+
+
 def study_folders(storage: str) -> list[Path]:
     """The folders of searches in `storage`, by name; the runs of their trials are inside.
 
@@ -116,6 +128,11 @@ def _children(storage: str) -> list[Path]:
 
 def _is_run(path: Path) -> bool:
     """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
-    return any(is_there(path / name) for name in _SIGNS_OF_A_RUN) or (
-        is_folder(path) and is_held(path)
-    )
+    if any(is_there(path / name) for name in _SIGNS_OF_A_RUN):
+        return True
+    return _is_open(path) and is_held(path)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether it is a folder that this user may look into; what is in others is nobody's run."""
+    return is_folder(path) and os.access(path, os.X_OK)

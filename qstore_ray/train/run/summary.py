@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from qstore_ray.backends.failover import FallbackStep, fallbacks_in
 from qstore_ray.errors import CheckpointError, RunError
+from qstore_ray.files import is_folder, is_there
 from qstore_ray.track.jsonl import epoch_records, finished_lines, read_records
 from qstore_ray.track.logs.text import is_number
 from qstore_ray.train.run.lock import is_held
@@ -92,7 +93,7 @@ def read_record(path: Path) -> RunRecord:
     Raises:
         RunError: it is missing or damaged.
     """
-    if not (path / "run.json").exists():
+    if not is_there(path / "run.json"):
         raise RunError(
             "run.json is missing",
             field="run",
@@ -151,7 +152,9 @@ def checkpoints(path: Path) -> list[CheckpointSummary]:
     """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
     from qstore_ray.train.run.checkpoint import read_checkpoint  # numpy, which a list does not need
 
-    found = []
+    found: list[CheckpointSummary] = []
+    if not is_folder(path / "checkpoints"):
+        return found
     for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
         known: CheckpointSummary = {"name": folder.name, "step": 0, "epoch": None, "problem": None}
         try:

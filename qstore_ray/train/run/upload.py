@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import StorageError
 from qstore_ray.train.run.origin import patiently, worker_mirror
 
@@ -41,7 +42,7 @@ class Upload:
     def close(self) -> None:
         """Nothing more comes."""
         self._done.set()
-        self._thread.join()
+        join_patiently(self._thread, "the object store of the run")
 
     def _flush(self) -> None:
         while not self._done.wait(_SECONDS_BETWEEN):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from qstore_ray.cluster.address import RAY_STATE
 from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name_error
@@ -33,7 +34,6 @@ _OPTUNA: Final = (
     "import os; from optuna_dashboard import run_server; "
     f"run_server(os.environ['{_STORAGE}'], host='{HOST}', port=int(os.environ['PORT']))"
 )
-_RAY_STATE: Final = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where `ray start` writes it
 _RAY_PORT: Final = 8265
 
 
@@ -172,7 +172,7 @@ def ray_page() -> Page | None:
 def _ray_urls() -> list[str]:
     named = [os.environ.get("RAY_API_SERVER_ADDRESS", ""), os.environ.get("RAY_ADDRESS", "")]
     try:
-        named.append(_RAY_STATE.read_text(encoding="utf-8").strip())
+        named.append(RAY_STATE.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError):  # no `ray start` here; anybody may write into /tmp
         named.append("")
     urls = [address.rstrip("/") for address in named if address.startswith("http")]

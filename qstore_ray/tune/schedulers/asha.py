@@ -71,7 +71,11 @@ class ASHA(Scheduler):
         return 1.0 if self.grace_period is None else self.grace_period
 
     def check(self, space: Space, objectives: int, epochs: int, parts: int) -> None:
-        """Refuses several objectives, and rungs that no trial reaches."""
+        """Refuses several objectives, and rungs that no trial reaches.
+
+        Raises:
+            ConfigError: any of these, or more brackets than rungs.
+        """
         check_one_objective("asha", objectives)
         end = self.max_period
         if self.resource == "epoch":

@@ -40,7 +40,11 @@ class HyperBand(Scheduler):
     max_period: int | None = Field(default=None, ge=1)
 
     def check(self, space: Space, objectives: int, epochs: int, parts: int) -> None:
-        """Refuses several objectives or trainings, and epochs too few for one halving."""
+        """Refuses several objectives or trainings, and epochs too few for one halving.
+
+        Raises:
+            ConfigError: any of these, or a `max_period` after the end of the trials.
+        """
         check_one_objective("hyperband", objectives)
         check_one_part("hyperband", parts)
         there = horizon(space, epochs, parts)

@@ -7,6 +7,7 @@ import threading
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from qstore_ray.deadline import ray_result
 from qstore_ray.errors import InterruptedRunError, QStoreError, WorkerError
 from qstore_ray.track.base import Record
 from qstore_ray.train.config import TrainingJob
@@ -37,7 +38,7 @@ def train_in_task(
             ray.cancel(task, force=True)
             raise InterruptedRunError("stopped by the search", field="run", value=job.name)
     try:
-        metrics: Record = ray.get(task)
+        metrics: Record = ray_result(task, "the metrics of a trial's part")
     except RayTaskError as exc:
         if isinstance(exc.cause, QStoreError):
             raise exc.cause from exc

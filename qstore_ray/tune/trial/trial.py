@@ -102,7 +102,7 @@ class TrialRunner:
             places.put(number == 0)
 
         def train(job: TrainingJob) -> Record:
-            here = places.get()
+            here = places.get()  # gate: QS103 because each thread puts back what it gets
             try:
                 return self._trainer.train(job, stop) if here else self._train_beside(job, stop)
             finally:

@@ -58,8 +58,11 @@ def _error(act, x, kind: type[Exception] = DataError):
 
 @pytest.mark.parametrize("circuit", [PLAIN, LOADING], ids=["angles", "amplitudes"])
 def test_rows_have_the_width_of_the_circuit_and_are_finite(circuit: Circuit):
-    pullback = lambda x: circuit.pullback(x, x, x)  # noqa: E731
-    acts = [circuit.angles, pullback, *([circuit.amplitudes] if circuit.load else [])]
+    acts = [
+        circuit.angles,
+        lambda x: circuit.pullback(x, x, x),
+        *([circuit.amplitudes] if circuit.load else []),
+    ]
     for act in acts:
         for x in (np.ones((2, 3)), np.ones((2, 1)), np.ones(2), np.ones((1, 2, 2))):
             error = _error(act, x)

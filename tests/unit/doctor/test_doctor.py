@@ -16,7 +16,7 @@ from qstore_ray.cli.app import main
 from qstore_ray.cluster import start_cluster
 from qstore_ray.cluster.record import ClusterRecord, software, state_folder, write_record
 from qstore_ray.doctor import examine
-from qstore_ray.doctor.cluster import examine_cluster
+from qstore_ray.doctor.cluster import examine_cluster, looked_up
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.machine import examine_machine, memory_limit, quota
 from qstore_ray.doctor.packages import examine_packages, unmet
@@ -144,6 +144,44 @@ def test_a_cluster_that_answers_and_its_token(monkeypatch: pytest.MonkeyPatch, t
     cluster, _ = examine_cluster(None)
     assert cluster.state == "fault"
     assert f"RAY_ADDRESS={address}" in cluster.found
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        (None, "neither RAY_AUTH_TOKEN nor"),
+        ([], "cannot read"),
+    ],
+    ids=["empty", "blank", "missing", "folder"],
+)
+def test_a_token_that_is_none_is_said(monkeypatch, tmp_path: Path, found: object, said: str):
+    file = tmp_path / "token"
+    if isinstance(found, str):
+        file.write_text(found)
+    elif found is not None:
+        file.mkdir()
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
+    token = list(examine_cluster("auto"))[-1]
+    assert said in token.found
+    assert token.state == ("note" if found is None else "fault")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "  ")
+    assert "blanks" in list(examine_cluster("auto"))[-1].found
+
+
+def test_the_address_that_a_cluster_which_has_ended_left_behind(monkeypatch, tmp_path: Path):
+    state = tmp_path / "ray_current_cluster"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        state.write_text(f"{address}\n")
+        assert looked_up("auto", "RAY_ADDRESS", state).state == "ok"
+    stale = looked_up("auto", "RAY_ADDRESS", state)
+    assert (stale.state, f"RAY_ADDRESS=auto leads to {address}" in stale.found) == ("fault", True)
+    for text in ("", "http://x", "half:"):
+        state.write_text(text)
+        assert looked_up("auto", "RAY_ADDRESS", state).state == "ok"
+    assert looked_up("auto", "RAY_ADDRESS", tmp_path / "absent").state == "ok"
 
 
 def test_the_warm_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,15 @@ from qstore_ray.cli.app import main
 from qstore_ray.doctor import Diagnosis
 from qstore_ray.errors import StudyError
 from qstore_ray.ops.alerts import ALERTS, Alert, AlertLog
+from qstore_ray.ops.dashboard.panels.searches import SearchPanel
 from qstore_ray.ops.health import HealthScope, examine_health, worst
 from qstore_ray.ops.health.examine import CHECKS
 from qstore_ray.ops.health.run_states import examine_runs
 from qstore_ray.ops.health.studies import examine_studies
+from qstore_ray.ops.watch.memory import age_of
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.tune.study.ownership import make_record
+from tests.file_rights import plain_user
 from tests.unit.ops.runs import WrittenRun
 
 PLAIN = TrackConfig(mlflow=False)
@@ -67,12 +73,35 @@ def test_a_silent_run_is_stalled_and_a_clock_that_jumps_stalls_nothing(runs: Pat
     with run.held():
         later = time.time() + 301.0
         assert "run slow" not in _found(runs)
-        finding = _found(runs, now=lambda: later + 5)["run slow"]
-        assert "is stalled: nothing was written for 5 min" in finding.found
+        for age in (None, 3600.0):
+            finding = _found(runs, now=lambda: later + 5, age=lambda _, age=age: age)["run slow"]
+            assert "is stalled: nothing was written for 5 min" in finding.found
         assert str(os.getpid()) in finding.advice
         assert "run slow" not in _found(runs, now=lambda: 0.0)
         os.utime(run.metrics, (later + 1e6, later + 1e6))
         assert "run slow" not in _found(runs, now=lambda: later + 5)
+
+
+def test_a_run_that_dates_its_files_1970_is_silent_for_no_longer_than_it_runs(runs: Path):
+    run = WrittenRun(runs / "early")
+    run.start()
+    for file in (run.metrics, run.path / "run.json"):
+        os.utime(file, (0, 0))
+    with run.held():
+        assert "run early" not in _found(runs, age=lambda _: 60.0)
+        assert "nothing was written for" in _found(runs, age=lambda _: 9999.0)["run early"].found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_the_age_of_a_process_is_that_since_it_began():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with child:
+        young, own = age_of(child.pid), age_of(os.getpid())
+        child.communicate(b"\n")
+    assert young is not None
+    assert own is not None
+    assert 0.0 <= young <= own
+    assert age_of(child.pid) is None
 
 
 def test_a_run_whose_process_has_ended_and_left_a_child_is_orphaned(runs: Path):
@@ -96,11 +125,11 @@ def test_half_written_runs_are_named_and_nothing_crashes(runs: Path):
     assert [note.found for note in notes] == ["3 without a readable run.json: a, b, c"]
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_said(runs: Path):
     runs.chmod(0)
     try:
-        assert _found(runs)["runs"].state == "fault"
+        with plain_user():
+            assert _found(runs)["runs"].state == "fault"
     finally:
         runs.chmod(0o700)
 
@@ -126,6 +155,31 @@ def test_a_damaged_study_is_named(runs: Path):
     found = list(examine_studies(HealthScope(runs, PLAIN)))
     assert [(each.name, each.state) for each in found] == [("study s", "fault"), ("studies", "ok")]
     assert "line 1" in found[0].found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists who holds a lock")
+@pytest.mark.parametrize("kind", ["EXCLUSIVE", "IMMEDIATE"])
+def test_searches_in_a_database_that_is_locked_say_by_whom(runs: Path, monkeypatch, kind: str):
+    monkeypatch.setattr("qstore_ray.doctor.database.WAIT_SECONDS", 0.05)
+    database = runs / "studies.db"
+    for name in ("a", "b"):
+        (runs / name).mkdir()
+        make_record(runs / name, f"sqlite:///{database}?timeout=0.05")
+    (runs / "c").mkdir()
+    (runs / "c" / "study.journal").touch()
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("CREATE TABLE x (y)")
+        other.execute(f"BEGIN {kind}")
+        found = list(examine_studies(HealthScope(runs, PLAIN)))
+        shown = SearchPanel(str(runs))()["searches"]
+    assert [(each.name, each.state) for each in found] == [
+        ("study a", "fault"), ("study b", "fault"), ("studies", "ok"),
+    ]  # fmt: skip
+    way = "reading" if kind == "EXCLUSIVE" else "writing"
+    assert f"locked against {way}" in found[0].found
+    assert found[-1].found == "1 of 3 can be used"
+    locked = "the database is locked by another process"
+    assert [each["problem"] == locked for each in shown] == [kind == "EXCLUSIVE"] * 2 + [False]
 
 
 def test_open_alerts_and_damage_of_their_log_are_findings(runs: Path):

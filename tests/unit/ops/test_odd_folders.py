@@ -16,11 +16,13 @@ from qstore_ray.errors import QStoreError
 from qstore_ray.ops.dashboard.answers import to_json
 from qstore_ray.ops.dashboard.listing import RunListing
 from qstore_ray.ops.dashboard.live import LiveCurves
+from qstore_ray.ops.dashboard.panels.searches import SearchPanel
 from qstore_ray.ops.dashboard.run_facts import compared_runs, run_facts
 from qstore_ray.ops.health import HealthScope
 from qstore_ray.ops.health.run_states import examine_runs
 from qstore_ray.ops.usage.report import usage_report
 from qstore_ray.ops.watch.watcher import RunWatcher
+from tests.file_rights import plain_user
 from tests.run_folders import epoch_record, make_run
 
 HUGE = 10**400
@@ -87,8 +89,13 @@ READERS: dict[str, Callable[[Path, Path], Any]] = {
     "run": lambda _, run: run_facts("odd", run),
     "comparison": lambda s, run: compared_runs(["odd", "sound"], [run, s / "sound"]),
     "curves": _followed,
+    "searches": lambda storage, _: SearchPanel(str(storage))(),
     "watch": _watched,
 }
+CLOSED = (
+    "lost+found", "odd", "odd/run.json", "odd/metrics.jsonl", "odd/config.toml", "odd/figures",
+    "odd/checkpoints", "odd/.lock", "search", "search/study.journal", "search/trial-0000",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -100,3 +107,49 @@ def test_no_content_of_a_run_folder_stops_a_reader(tmp_path: Path, odd: str):
     for name, reader in READERS.items():
         with suppress(QStoreError if name == "comparison" else ()):
             assert to_json(reader(tmp_path, run)).isascii()
+
+
+@pytest.mark.parametrize("mode", [0, 0o444], ids=["closed", "names-only"])
+@pytest.mark.parametrize("closed", CLOSED)
+def test_what_this_user_may_not_read_hides_nothing_else(tmp_path: Path, closed: str, mode: int):
+    """A disk that is mounted at the runs has such a folder, `lost+found`."""
+    make_run(tmp_path, "sound")
+    odd = make_run(tmp_path, "odd")
+    (tmp_path / "lost+found").mkdir()
+    (odd / ".lock").touch()
+    for name in ("figures", "checkpoints"):
+        (odd / name).mkdir(exist_ok=True)
+    make_run(tmp_path / "search", "trial-0000")
+    (tmp_path / "search" / "study.journal").touch()
+    (tmp_path / closed).chmod(mode)
+    try:
+        with plain_user():
+            for name, reader in READERS.items():
+                if name != "watch":  # which writes into the run
+                    with suppress(QStoreError if name == "comparison" else ()):
+                        assert to_json(reader(tmp_path, odd)).isascii()
+            with RunWatcher(tmp_path) as watcher:
+                assert watcher.poll() == watcher.poll() == []
+            last = [each.found for each in examine_runs(HealthScope(tmp_path))][-1]
+        assert ("may not be read" in last) is ("/" not in closed)
+    finally:
+        (tmp_path / closed).chmod(0o700)
+
+
+def test_a_run_folder_that_is_half_written_stops_no_reader(tmp_path: Path):
+    """Whatever a killed writer, or a copy that is under way, has left of the two files."""
+    make_run(tmp_path, "sound")
+    odd = make_run(tmp_path, "odd", epochs=1)
+    for name in ("run.json", "metrics.jsonl"):
+        whole = (odd / name).read_bytes()
+        for size in range(0, len(whole), 7):
+            (odd / name).write_bytes(whole[:size])
+            rows = {row["name"]: row["status"] for row in _listed(tmp_path, odd)}
+            assert rows["sound"] == "finished"
+            assert rows["odd"] in {"damaged", "finished"}
+            assert to_json(run_facts("odd", odd)).isascii()
+            _followed(tmp_path, odd)
+            assert [d.found for d in examine_runs(HealthScope(tmp_path))][-1].startswith("2 in ")
+            with RunWatcher(tmp_path) as watcher:
+                assert watcher.poll() == []
+        (odd / name).write_bytes(whole)

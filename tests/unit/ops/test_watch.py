@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray.ops.alerts import Alert, AlertLog, read_alerts
+from qstore_ray.ops.alerts import ALERTS, Alert, AlertLog, read_alerts
 from qstore_ray.ops.rules import Sample
 from qstore_ray.ops.watch.followed import WatchedRun
 from qstore_ray.ops.watch.memory import holder_of, tree_memory
 from qstore_ray.ops.watch.samples import budget_limits, sample_of, usual_silence
 from qstore_ray.ops.watch.standing import attempt_of
 from qstore_ray.ops.watch.watcher import RunWatcher, WatchClocks
+from tests.file_rights import plain_user
 from tests.unit.ops.runs import WrittenRun
 
 CALM = [1.0 + 0.01 * (n % 3) for n in range(40)]
@@ -214,6 +215,45 @@ def test_trials_of_a_search_are_watched_under_its_name(tmp_path: Path, clock: Cl
     run.steps([*CALM, *JUMP])
     with run.held(), _watcher(tmp_path, clock) as watcher:
         assert _rules(watcher.poll()) == [("search/trial-0003", "jump", True)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_a_full_disk_silences_nobody_and_its_alerts_are_logged_later(tmp_path: Path, clock: Clock):
+    run, seen, full = WrittenRun(tmp_path / "a"), Seen(), tmp_path / ALERTS
+    run.start()
+    run.steps(CALM)
+    full.symlink_to("/dev/full")
+    with run.held(), _watcher(tmp_path, clock, seen) as watcher:
+        assert watcher.poll() == []
+        run.steps(JUMP, 40)
+        assert _rules(watcher.poll()) == [("a", "jump", True)]
+        assert watcher.poll() == []
+        why = "cannot write the alerts: No space left on device"
+        assert list(watcher.problems) == [(ALERTS, why)]
+        run.steps(CALM, 45)
+        assert watcher.poll() == []  # it is said to be over when the log can say so
+        run.steps(JUMP, 85)
+        assert _rules(watcher.poll()) == [("a", "jump", True)]
+        full.unlink()
+        assert _rules(watcher.poll()) == [("a", "jump", False)]
+    assert [alert.is_open for alert in seen.alerts] == [True, True, False]
+    assert [alert.is_open for alert in read_alerts(tmp_path)] == [False, True]
+
+
+def test_a_log_of_another_user_is_closed_once_when_it_can_be_written(tmp_path: Path, clock: Clock):
+    log, seen = AlertLog(tmp_path), Seen()
+    log.open(_open("gone", "nan"))
+    log.path.chmod(0o444)
+    with _watcher(tmp_path, clock, seen) as watcher:
+        with plain_user():
+            assert watcher.poll() == watcher.poll() == watcher.poll() == []
+        assert [why for _, why in watcher.problems] == [
+            "cannot write the alerts: Permission denied"
+        ]
+        log.path.chmod(0o644)
+        assert _rules(watcher.poll()) == [("gone", "nan", False)]
+        assert watcher.poll() == []
+    assert len(seen.alerts) == 1
 
 
 def test_damage_is_said_and_nothing_crashes(tmp_path: Path, clock: Clock):

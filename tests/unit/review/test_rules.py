@@ -59,6 +59,7 @@ BREAKS = {
         "from urllib.request import urlopen\nurlopen(url, data)",
         "import socket\nsocket.create_connection(('host', 1))",
         "import qiskit_ibm_runtime\njob.result()",
+        "from threading import Event\ndone = Event()\ndone.wait()",
     ],
     "QS104": [
         "try:\n    f()\nexcept Exception:\n    x = 0",
@@ -116,6 +117,7 @@ HOLDS = {
         "from urllib.request import urlopen\nurlopen(url, None, 3.0)",
         "import subprocess\nsubprocess.run(['git'], timeout=5)",
         "import os\nos.path.join()",
+        "from qstore_ray.tune.trial.start_barrier import Assembly\na = Assembly(f, 2)\na.wait()",
     ],
     "QS104": [
         "try:\n    f()\nexcept ValueError:\n    x = 0",

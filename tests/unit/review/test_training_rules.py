@@ -257,10 +257,10 @@ def test_a_notebook_has_its_lines_where_its_file_has_them():
         {"cell_type": "code", "source": lines},
     ]
     text = json.dumps({"cells": cells}, indent=1)
-    ((rule, line),) = found(code_of("a.ipynb", text))
+    ((rule, line),) = found(code_of("a.ipynb", text).text)
     assert (rule, "shuffle" in text.splitlines()[line - 1]) == ("QS110", True)
     compact = json.dumps({"cells": cells})
-    assert [rule for rule, _ in found(code_of("a.ipynb", compact))] == ["QS110"]
+    assert [rule for rule, _ in found(code_of("a.ipynb", compact).text)] == ["QS110"]
     with pytest.raises(DataError, match="notebook"):
         code_of("a.ipynb", "{}")
 

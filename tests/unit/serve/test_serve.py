@@ -108,6 +108,8 @@ def test_every_format_has_the_bits_of_the_command(
         (b'{"instances": [[1, 2, 3, "x"]]}', 422, None),
         (b'{"instances": [[1, 2, 3], [1, 2, 3, 4]]}', 422, None),
         (b'{"dataframe_records": [[1]]}', 422, "dataframe_records"),
+        (b'{"dataframe_split": 5}', 422, "dataframe_split"),
+        (b'{"dataframe_split": {"columns": ["a"]}}', 422, "dataframe_split"),
         (b'{"dataframe_records": [{"a": 1}]}', 422, None),
         (b'{"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}', 422, "dataframe_split"),
         (b'{"dataframe_split": {"columns": ["a", "a"], "data": []}}', 422, "dataframe_split"),
@@ -142,6 +144,13 @@ def test_a_wrong_address_says_where_the_right_ones_are(
     assert answer.status_code == status
     assert "/docs" in answer.json()["detail"]["fix"]
     assert client.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["max_rows", "max_body_bytes", "max_waiting"])
+def test_a_limit_below_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="1 or more") as caught:
+        ServingSettings(**{name: 0})
+    assert (caught.value.field, caught.value.value) == (name, 0)
 
 
 def test_what_it_counts(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -311,3 +312,51 @@ def test_two_threads_share_one(repository: Path):
         "assert [root for _, root in asked] == list(range(64))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=60.0)
+
+
+class Endless:
+    """A result that no message can hold."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise MemoryError
+
+
+def endless() -> Endless:
+    return Endless()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_call_whose_answer_cannot_be_made_ends_it_and_is_not_waited_for():
+    ours = Sidecar()
+    with pytest.raises(RunError, match="exit status 1"):
+        ours.submit("a", endless).result(timeout=20.0)
+    ours.close()
+
+
+def test_modules_that_are_missing_leave_the_collector_of_garbage_on():
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(ImportError):
+            server.load(["json", "qstore_ray.of_no_name"])
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+
+
+def test_a_process_that_was_forked_off_does_not_end_that_of_its_parent(started, monkeypatch):
+    with monkeypatch.context() as forked:
+        forked.setattr(started, "_owner", os.getpid() + 1)
+        assert not started.usable
+        started.close()
+    assert started.submit("a", math.hypot, 3.0, 4.0).result() == 5.0
+
+
+def test_a_machine_without_room_for_a_process_is_told_so(monkeypatch):
+    def full() -> Sidecar:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(process_of_driver, "Sidecar", full)
+    with pytest.raises(RunError, match="Resource temporarily unavailable") as caught:
+        sidecar("of this test")
+    assert "ulimit -u" in caught.value.fix

@@ -33,12 +33,27 @@ def _find(repository: Repository) -> Iterator[Found]:
 
 def _raised(node: Function) -> list[str]:
     """Names of the errors that the function makes and raises, not those that it lets pass."""
+    inside = [*statements_of(node)]
+    translated = {
+        id(raised) for block in inside if _translates(block) for raised in ast.walk(block)
+    }
     names = {
         ast.unparse(inner.exc.func).rpartition(".")[2]
-        for inner in statements_of(node)
-        if isinstance(inner, ast.Raise) and isinstance(inner.exc, ast.Call)
+        for inner in inside
+        if isinstance(inner, ast.Raise)
+        and isinstance(inner.exc, ast.Call)
+        and id(inner) not in translated
     }
     return sorted(name for name in names if name.endswith("Error") and name[:1].isupper())
+
+
+def _translates(node: ast.AST) -> bool:
+    """Whether it is a block `with translated(…)`: another error leaves it than is raised in it."""
+    return isinstance(node, ast.With) and any(
+        isinstance(item.context_expr, ast.Call)
+        and ast.unparse(item.context_expr.func).endswith("translated")
+        for item in node.items
+    )
 
 
 RULE = RepositoryRule(

@@ -75,6 +75,6 @@ def git(root: Path, *words: str) -> str:
         CalledProcessError: git fails there.
     """
     return subprocess.run(
-        ["git", "-C", str(root), *words],  # noqa: S607 - the git of who measures
+        ["git", "-C", str(root), "-c", "log.showSignature=false", *words],  # noqa: S607 - the git of who measures
         check=True, capture_output=True, text=True, timeout=_SECONDS,
     ).stdout.strip()  # fmt: skip

@@ -28,6 +28,8 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.hosting import IDLE_SECONDS, GatewayHost
+from qstore_ray.backends.ibm.gateway.waiter import QUEUE_SECONDS
+from qstore_ray.deadline import ray_result
 from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
 
 if TYPE_CHECKING:
@@ -160,7 +162,10 @@ class RemoteGateway:
         for left in reversed(range(_TRIES)):
             with _answering():
                 try:
-                    found = ray.get(self._actor.ask.remote(text, method, *arguments, caller=_ME))
+                    asked = self._actor.ask.remote(text, method, *arguments, caller=_ME)
+                    found = ray_result(
+                        asked, f"the device {self._config.device}", first_warning=QUEUE_SECONDS
+                    )
                     if not (isinstance(found, str) and found == _ENDED):
                         return found
                 except ActorDiedError:

@@ -40,6 +40,7 @@ from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, alone, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.backends.ibm.service.isa import Pub
+from qstore_ray.deadline import join_patiently
 from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
 
 if TYPE_CHECKING:
@@ -110,17 +111,15 @@ class Gateway:
 
     def evaluate_all(self, calls: Sequence[HardwareCall]) -> list[list[AnyArray]]:
         """The outcomes of several calls that are queued at the same time; see `evaluate`."""
-        waiters, now = [], self._clock()
-        for call in calls:
-            parts = pieces(call.request, self._policy.caps)
-            waiters.append(CallWaiter(call, {part.key: part for part in parts}, now))
+        caps, now = self._policy.caps, self._clock()
+        waiters = [CallWaiter(c, {p.key: p for p in pieces(c.request, caps)}, now) for c in calls]
         with self._changed:
             self._check_alive()
             self._arrived += waiters
             self._used = self._clock()
             self._changed.notify()
         for waiter in waiters:
-            waiter.done.wait()
+            waiter.until_done()
         return [waiter.answer() for waiter in waiters]
 
     def withdraw(self, trial: str) -> None:
@@ -169,7 +168,7 @@ class Gateway:
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        self._thread.join()
+        join_patiently(self._thread, "IBM's service, to close the gateway")
         if self._not_closed is not None:
             raise self._not_closed
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.requests import CircuitRequest
+from qstore_ray.deadline import wait_patiently
 from qstore_ray.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
+
+QUEUE_SECONDS: Final = 1800.0
+"""For how long a call may be in the queue of a device before a warning says so."""
 
 
 @dataclass(eq=False)
@@ -27,6 +31,10 @@ class CallWaiter:
     found: dict[str, list[AnyArray]] = field(default_factory=dict)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
+
+    def until_done(self) -> None:
+        """Wait until there is an answer or an error, however long the queue of the device is."""
+        wait_patiently(self.done.wait, "the device", first_warning=QUEUE_SECONDS)
 
     def answer(self) -> list[AnyArray]:
         """The outcomes of each basis (N, S, bytes)."""

@@ -159,7 +159,11 @@ class Ledger:
         return self._record(entries.AcceptedEntry(key=key, job_id=job_id))
 
     def finished(self, key: str, result: HardwareResult) -> HardwareJob:
-        """Write the result to disk and record its checksums."""
+        """Write the result to disk and record its checksums.
+
+        Raises:
+            LedgerError: no such job waits for a result, or the folder cannot be written to.
+        """
         record = self._records.get(key)
         if record is None or record.state is not JobState.ACCEPTED:
             state = "unknown" if record is None else record.state

@@ -248,7 +248,7 @@ def _decoded(job: Any) -> Any:
         RefusedError: the client's decoder does not take it; a part is missing, for example.
     """
     try:
-        return job.result()
+        return job.result()  # gate: QS103 because the job has ended
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise RefusedError(f"the result of a job cannot be decoded: {exc}") from None
 

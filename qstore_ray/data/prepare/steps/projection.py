@@ -44,7 +44,11 @@ class Pca(Step):
     whiten: bool = False
 
     def fit(self, x: FloatArray) -> State:
-        """Mean (F,), directions (components, F), standard deviations (components,)."""
+        """Mean (F,), directions (components, F), standard deviations (components,).
+
+        Raises:
+            DataError: the singular value decomposition does not converge: features are too large.
+        """
         self.check(x.shape)
         mean = mean_of(x, constant_columns(x))
         try:

@@ -372,7 +372,11 @@ def taken_by(form: Format | TableFormat) -> frozenset[str]:
 def check_taken(
     name: str, form: Format | TableFormat, params: LocalParams, config: SourceConfig | None
 ) -> None:
-    """Refuse a setting that this format would ignore."""
+    """Refuse a setting that this format would ignore.
+
+    Raises:
+        ConfigError: a parameter, or a column by its name, that files of the format do not have.
+    """
     for field, info in LocalParams.model_fields.items():
         value = getattr(params, field)
         if field not in form.takes | _EVERYWHERE and value != info.default:

@@ -65,7 +65,11 @@ class IdxFormat(Format):
     def open(
         self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
     ) -> Contents:
-        """Ranges of rows of the images; only the heads of the files are read."""
+        """Ranges of rows of the images; only the heads of the files are read.
+
+        Raises:
+            ConfigError: one file of labels for several files of images.
+        """
         images = [file for paths in files.values() for file in paths]
         if params.y_path is not None and len(images) > 1:
             raise ConfigError(

@@ -121,7 +121,11 @@ class LibsvmFormat(TableFormat):
     takes: ClassVar[frozenset[str]] = frozenset({"max_line_bytes", "max_columns"})
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
-        """Ranges of lines; one pass over each file finds where they are, a second the places."""
+        """Ranges of lines; one pass over each file finds where they are, a second the places.
+
+        Raises:
+            DataError: too many columns, or names are asked for, which such files do not have.
+        """
         ranges = [
             (part, lines)
             for part in sorted(files, key=SPLITS.index)

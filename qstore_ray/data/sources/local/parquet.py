@@ -62,7 +62,11 @@ class ParquetChunk:
         )
 
     def table(self) -> pa.Table:
-        """The columns that are read, lists as a column for every place."""
+        """The columns that are read, lists as a column for every place.
+
+        Raises:
+            DataError: the file has another number of rows than when it was listed.
+        """
         with _opened(self.path) as file:
             self.columns.check(with_fields(file.schema_arrow, self.partition), self.path)
             table = _read(file, self.groups, self.columns.names, self.partition)

@@ -45,6 +45,12 @@ export function moment(text) {
   return text ? text.slice(0, 16).replace("T", " ") : "–";
 }
 
+/** A time in milliseconds since 1970; one that is no date, of a file that anybody wrote, as it is. */
+export function dated(milliseconds) {
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.valueOf()) ? String(milliseconds) : moment(date.toISOString());
+}
+
 /** A score as a percentage if it is a share, with its name if it is not an accuracy. */
 export function score(found) {
   if (!found) return "–";

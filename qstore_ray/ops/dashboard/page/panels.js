@@ -1,6 +1,6 @@
 // What stands beside the runs: alerts, searches, the cluster, jobs on paid hardware.
 
-import { badge, duration, h, moment, number, problem, runLink, table } from "./dom.js";
+import { badge, dated, duration, h, moment, number, problem, runLink, table } from "./dom.js";
 
 const NONE = { searches: "There are no searches here.", hardware: "There are no jobs on paid hardware." };
 const muted = (text) => h("p", { class: "muted" }, text);
@@ -8,7 +8,7 @@ const muted = (text) => h("p", { class: "muted" }, text);
 /** The elements of a panel's content. */
 export const PANELS = {
   alerts(found) {
-    const time = (seconds) => (seconds ? moment(new Date(1000 * seconds).toISOString()) : "–");
+    const time = (seconds) => (seconds ? dated(1000 * seconds) : "–");
     const rows = (alerts) => alerts.map((each) => [runLink(each.id, each.run), severity(each), each.rule.replaceAll("_", " "), saying(each), time(each.opened), ...(each.closed ? [time(each.closed)] : [])]);
     const head = ["run", "severity", "rule", "what is wrong", "since (UTC)"];
     return [
@@ -42,7 +42,7 @@ export const PANELS = {
         node.address + (node.is_head ? " (head)" : ""), node.state.toLowerCase(), node.cpu_percent === null ? "–" : `${number(node.cpu_percent)} %`, percent(node.memory_used_bytes, node.memory_bytes), node.workers,
       ])) : null,
       found.jobs.length ? table("Jobs of the cluster", ["job", "status", "started (UTC)", "command"], found.jobs.map((job) => [
-        job.id, job.status.toLowerCase(), job.started ? moment(new Date(job.started).toISOString()) : "–", job.entrypoint || "a driver that joined",
+        job.id, job.status.toLowerCase(), job.started ? dated(job.started) : "–", job.entrypoint || "a driver that joined",
       ])) : null,
     ];
   },

@@ -108,7 +108,7 @@ export async function run(id) {
     const now = await get(`/api/run?id=${encodeURIComponent(id)}`).catch(() => null); // it may be gone
     if (now && !rests.contains(document.activeElement)) rests.replaceChildren(details(now, file));
   };
-  let at = Date.now();
+  let at = performance.now(); // which no setting of the clock changes
   const view = {
     title: found.name, element, follows: [id],
     changed(store, { rows, curves, panels, problems, gone }) {
@@ -116,8 +116,8 @@ export async function run(id) {
       else if (rows.has(id) || curves.has(id)) lost.replaceChildren();
       if (panels.has("alerts")) warned.replaceChildren(...alertsOf(store.panels.get("alerts"), id));
       const row = store.runs.get(id) ?? found;
-      if (rows.has(id) && head.hasChildNodes() && (row.status !== "running" || Date.now() - at > READ_AGAIN)) {
-        at = Date.now();
+      if (rows.has(id) && head.hasChildNodes() && (row.status !== "running" || performance.now() - at > READ_AGAIN)) {
+        at = performance.now();
         again();
       }
       if (rows.has(id) || !head.hasChildNodes()) head.replaceChildren(...top(row, found));

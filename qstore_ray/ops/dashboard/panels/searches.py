@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qstore_ray.errors import QStoreError, unknown_name_error
+from qstore_ray.errors import QStoreError, StudyError, unknown_name_error
+from qstore_ray.files import is_folder
 from qstore_ray.ops.dashboard.answers import id_of, name_of
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.storage.contents import STUDY
@@ -18,6 +19,9 @@ from qstore_ray.track.logs.text import as_text, cut, redact
 from qstore_ray.train.run.find import study_folders
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.types import Table
+
+if TYPE_CHECKING:
+    from qstore_ray.tune.study.result import StudyResult
 
 _MINUTE: Final = 60.0
 _LONGEST: Final = 200
@@ -36,8 +40,9 @@ class SearchPanel:
         self._read: dict[str, tuple[object, Table]] = {}
 
     def __call__(self) -> Table:
-        """The studies, without their trials."""
-        found = [self._search(path) for path in study_folders(self._storage)]
+        """The studies, without their trials. A database that is locked or away is asked once."""
+        failed: dict[str, str] = {}
+        found = [self._search(path, failed) for path in study_folders(self._storage)]
         return {"searches": [{k: v for k, v in e.items() if k != "listed"} for e in found]}
 
     def search(self, identifier: str) -> Table:
@@ -49,24 +54,28 @@ class SearchPanel:
         folders = {id_of(path, self._folder): path for path in study_folders(self._storage)}
         if identifier not in folders:
             raise unknown_name_error("study", name_of(identifier), folders, field="id")
-        return self._search(folders[identifier])
+        return self._search(folders[identifier], {})
 
-    def _search(self, folder: Path) -> Table:
+    def _search(self, folder: Path, failed: dict[str, str]) -> Table:
         identifier, signature = id_of(folder, self._folder), _signature(folder)
         known = self._read.get(identifier)
         if known is None or known[0] != signature:
-            self._read[identifier] = known = (signature, self._described(identifier, folder))
+            shown = self._described(identifier, folder, failed)
+            if known is not None and shown["problem"]:  # what was known stays
+                shown = {**known[1], "problem": shown["problem"]}
+            self._read[identifier] = known = (signature, shown)
         return {**known[1], "running": is_held(folder)}
 
-    def _described(self, identifier: str, folder: Path) -> Table:
-        from qstore_ray.tune.study.result import StudyResult
-
+    def _described(self, identifier: str, folder: Path, failed: dict[str, str]) -> Table:
         name = folder.name if folder.name.isprintable() else repr(folder.name)
-        about: Table = {"id": identifier, "name": name, "problem": "", "trials": 0, "listed": []}
+        about: Table = {
+            "id": identifier, "name": name, "problem": "", "trials": 0, "listed": [],
+            "counts": "", "objectives": {}, "best": [],
+        }  # fmt: skip
         try:
-            result = StudyResult.load(str(folder.parent), folder.name)
+            result = _loaded(folder, failed)
         except QStoreError as exc:
-            return {**about, "problem": exc.message, "counts": "", "objectives": {}, "best": []}
+            return {**about, "problem": exc.message}
         trials = [
             {
                 "number": trial.number,
@@ -77,7 +86,7 @@ class SearchPanel:
                 "epochs": len(trial.epochs),
                 "seconds": trial.seconds,
                 "error": trial.error or "",
-                "run": f"{identifier}/{trial.run}" if (folder / trial.run).is_dir() else None,
+                "run": f"{identifier}/{trial.run}" if is_folder(folder / trial.run) else None,
             }
             for trial in result.trials
         ]
@@ -89,6 +98,30 @@ class SearchPanel:
             "best": [trial for trial in trials if trial["is_best"]][:5],
             "listed": trials,
         }
+
+
+def _loaded(folder: Path, failed: dict[str, str]) -> StudyResult:
+    """The study of a folder.
+
+    Args:
+        failed: database → why it could not be used, of those that were asked before.
+
+    Raises:
+        RunError: there is none.
+        StudyError: its store cannot be used.
+    """
+    from qstore_ray.tune.study.ownership import recorded_url
+    from qstore_ray.tune.study.result import StudyResult
+
+    url = recorded_url(folder) or ""
+    if url in failed:
+        raise StudyError(failed[url])
+    try:
+        return StudyResult.load(str(folder.parent), folder.name)
+    except StudyError as exc:
+        if url:
+            failed[url] = exc.message
+        raise
 
 
 def _signature(folder: Path) -> object:

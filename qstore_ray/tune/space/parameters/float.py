@@ -72,7 +72,11 @@ class FloatParameter(Parameter):
         return self._share(u)
 
     def grid(self) -> Sequence[float]:
-        """Every step, or `points` values from low to high."""
+        """Every step, or `points` values from low to high.
+
+        Raises:
+            ConfigError: neither a step nor `points` says which values.
+        """
         if self.step is not None:
             return [self._nth(k) for k in range(self._steps() + 1)]
         if self.low == self.high:

@@ -337,3 +337,34 @@ def test_numbers_that_are_not_finite_are_written_as_texts(copied):
     set_at(copied / RECORD, 1.5, "metrics", "test_loss")
     table = compliance_of(copied, DataCheck(accuracy=(float(np.nan), 3))).as_table()
     assert json.loads(json.dumps(table, allow_nan=False)) == table
+
+
+EVIL = "<script>alert(1)</script>\"'&|[x](javascript:1)\x1b[2J"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: set_at(folder / "run.json", EVIL, "name"),
+        lambda folder: set_at(folder / "run.json", f"a\x00\ud800b{EVIL}", "name"),
+        lambda folder: set_at(folder / "run.json", f"\udcff{EVIL}", "attempts", 0, "machine"),
+        lambda folder: set_field(folder, {EVIL: EVIL}, "track", "tags"),
+    ],
+    ids=["name", "surrogate", "machine", "tags"],
+)
+def test_text_of_a_run_is_text_in_its_document(copied, change):
+    change(copied)
+    written = write_compliance(copied)
+    page = written.page.read_text("utf-8")
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "alert(1)" in json.dumps(json.loads(written.table.read_text("utf-8")))
+
+
+def test_a_file_that_cannot_be_read_is_a_risk(copied):
+    """A file of the system that opens and fails when it is read."""
+    (copied / "metrics.jsonl").unlink()
+    (copied / "metrics.jsonl").symlink_to("/proc/self/mem")
+    table = compliance_of(copied).as_table()
+    assert any("metrics.jsonl" in each["measured"] for each in table["risks"])

@@ -54,7 +54,11 @@ def opened_hdf5(path: str) -> Iterator[Any]:
 
 
 def array_of(file: Any, path: str, name: str, limits: LocalParams | Hdf5Chunk) -> Any:
-    """The array called `name`, if it is one that may be read."""
+    """The array called `name`, if it is one that may be read.
+
+    Raises:
+        DataError: a group, a single value, or nothing that may be read.
+    """
     import h5py
 
     at = _at(file, path, name)

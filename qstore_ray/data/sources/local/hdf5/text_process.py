@@ -19,7 +19,11 @@ _SPARE = 2**28  # bytes for the work of the HDF5 library and of JSON beside the 
 
 
 def main(path: str, name: str, start: int, stop: int, max_bytes: int) -> None:
-    """Write the texts of rows `start` to before `stop` of the array `name`."""
+    """Write the texts of rows `start` to before `stop` of the array `name`.
+
+    Raises:
+        ValueError: the array has no texts of variable length, or they are longer than `max_bytes`.
+    """
     used = Path("/proc/self/statm")  # Linux; elsewhere only the time is bounded
     if used.exists():
         pages = int(used.read_text().split()[0])

@@ -78,6 +78,7 @@ def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
     """The images that the file `params.y_path` lists, in its order, with their labels.
 
     Raises:
+        ConfigError: `params.path` is not a folder.
         DataError: another table, a name that leads out of the folder, or an image that is not
             there, is listed twice or is not listed.
     """

@@ -87,7 +87,11 @@ def check_listed(
 
 
 def inside_folder(name: str, where: str) -> str:
-    """The name without `./`, if it stays in the folder."""
+    """The name without `./`, if it stays in the folder.
+
+    Raises:
+        DataError: it leads out of the folder.
+    """
     plain = posixpath.normpath(name)
     outside = plain.startswith(("/", "..", "~")) or "\\" in name or "\0" in name or is_remote(name)
     if outside or ".." in name.split("/"):
