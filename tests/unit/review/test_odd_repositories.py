@@ -202,7 +202,8 @@ def test_a_table_of_equal_lines_is_compared_in_time_that_grows_with_its_length(r
 def test_warnings_of_the_code_are_not_printed(repository):
     (repository.root / "a.py").write_text("x = '\\d'\nif x is 'd': pass\n")
     code = (
-        "from qstore_ray.review.source import SourceFile; SourceFile('a.py', open('a.py').read())"
+        "from pathlib import Path; from qstore_ray.review.source import SourceFile; "
+        "SourceFile('a.py', Path('a.py').read_text())"
     )
     words = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(words, cwd=repository.root, capture_output=True, text=True, check=False)
