@@ -127,15 +127,22 @@ def ray_result(found: Any, what: str, *, first_warning: float = FIRST_WARNING) -
         RayError: as `ray.get`: a task raised an error, or its process or machine died.
     """
     import ray
+    from ray.exceptions import GetTimeoutError, RayTaskError
 
-    asked = found if isinstance(found, list) else [found]
+    values: list[Any] = []
 
     def ends_within(seconds: float) -> bool:
-        return len(ray.wait(asked, num_returns=len(asked), timeout=seconds)[0]) == len(asked)
+        # Not `ray.wait`, which waits for all; `get` raises the first error while others run.
+        try:
+            values.append(ray.get(found, timeout=seconds))
+        except GetTimeoutError as exc:
+            if isinstance(exc, RayTaskError):  # the task itself asked for something in vain
+                raise
+            return False
+        return True
 
-    if asked:
-        wait_patiently(ends_within, what, first_warning=first_warning)
-    return ray.get(found)  # gate: QS103 because the values are on this machine, or failed
+    wait_patiently(ends_within, what, first_warning=first_warning)
+    return values[0]
 
 
 def _duration(seconds: float) -> str:

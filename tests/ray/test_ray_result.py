@@ -9,7 +9,7 @@ import time
 
 import pytest
 import ray
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
 from qstore_ray.deadline import ray_result
 
@@ -24,6 +24,9 @@ class Process:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def test_one_value_several_and_none() -> None:
@@ -57,3 +60,18 @@ def test_a_task_without_a_free_cpu_is_waited_for_with_a_warning(caplog) -> None:
     by = ray_result(found, "a task that needs 2 CPUs", first_warning=0.2)
     assert by not in {held, os.getpid()}
     assert caplog.messages[0] == "still waiting for a task that needs 2 CPUs, for 0.2 s"
+
+
+def test_the_first_error_of_several_ends_the_wait_while_others_run() -> None:
+    """A worker that cannot start must not be waited for by way of those that wait for it."""
+
+    def fail() -> None:
+        raise GetTimeoutError("an object that the task asked for")
+
+    actor = ray.remote(num_cpus=0)(Process).remote()
+    began = time.monotonic()
+    both = [actor.sleep.remote(60.0), ray.remote(num_cpus=0)(fail).remote()]
+    with pytest.raises(RayTaskError, match="an object that the task asked for"):
+        ray_result(both, "both", first_warning=0.5)
+    assert time.monotonic() - began < 30.0
+    ray.kill(actor)
