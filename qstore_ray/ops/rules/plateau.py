@@ -36,7 +36,7 @@ class PlateauRule:
 
     window: int = 30
     every: int = 5
-    opens_after: int = 5
+    opens_after: int = 6
     closes_after: int = 2
     name: str = "plateau"
     severity: Severity = "info"
