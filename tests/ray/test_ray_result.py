@@ -25,8 +25,8 @@ class Process:
     def pid(self) -> int:
         return os.getpid()
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def hang(self) -> None:
+        threading.Event().wait()
 
 
 def test_one_value_several_and_none() -> None:
@@ -69,9 +69,7 @@ def test_the_first_error_of_several_ends_the_wait_while_others_run() -> None:
         raise GetTimeoutError("an object that the task asked for")
 
     actor = ray.remote(num_cpus=0)(Process).remote()
-    began = time.monotonic()
-    both = [actor.sleep.remote(60.0), ray.remote(num_cpus=0)(fail).remote()]
+    both = [actor.hang.remote(), ray.remote(num_cpus=0)(fail).remote()]
     with pytest.raises(RayTaskError, match="an object that the task asked for"):
         ray_result(both, "both", first_warning=0.5)
-    assert time.monotonic() - began < 30.0
     ray.kill(actor)
