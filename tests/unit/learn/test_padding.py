@@ -12,10 +12,13 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
+from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.gradients.base import linearize
 from qstore_ray.learn.layers import fill_dense
+from qstore_ray.learn.model import build_model
 from qstore_ray.learn.padding import without_padding
+from qstore_ray.learn.step import value_and_grad
 
 PLAIN = StatevectorBackend(engine="numpy")
 SEEN = (Observable.parse("Z0"), Observable.parse("0.5*X1 - Z0 Z1"))
@@ -134,3 +137,31 @@ def test_gradients_of_a_layer_are_outer_products_of_rows_or_their_sums():
     fill_dense(weights, bias, x, cotangent)
     np.testing.assert_allclose(weights, expected.sum(axis=1))
     np.testing.assert_allclose(bias, cotangent.sum(axis=1))
+
+
+@pytest.mark.parametrize("clip", [None, 0.4])
+@pytest.mark.parametrize("n_rows", [5, 16, 21])
+def test_weights_of_a_batch_are_those_of_its_rows(n_rows: int, clip: float | None):
+    """Σᵢ wᵢ · (gradient and loss of row i); a weighted gradient is clipped after its weight."""
+    model = build_model(ModelConfig(n_qubits=2, layers=1), n_features=2, n_classes=3)
+    rng = np.random.default_rng(n_rows)
+    theta, x = model.initial(1), rng.normal(size=(n_rows, 2))
+    y, weight = rng.integers(0, 3, n_rows), rng.uniform(0.2, 3.0, n_rows)
+    adjoint = get_gradient("adjoint", PLAIN)
+
+    def found(part: slice, clip: float | None, weight: np.ndarray | None) -> np.ndarray:
+        rows = value_and_grad(model, theta, x[part], y[part], PLAIN, adjoint, weight, clip=clip)
+        return rows.sum(axis=0)
+
+    whole = found(slice(None), clip, weight)
+    each = [slice(i, i + 1) for i in range(n_rows)]
+    alone = [found(part, clip, weight[part]) for part in each]
+    np.testing.assert_allclose(whole, np.sum(alone, axis=0), atol=1e-12)
+    plain = np.array([found(part, None, None) for part in each])[:, : model.n_parameters + 1]
+    if clip is None:
+        np.testing.assert_allclose(whole[: model.n_parameters + 1], weight @ plain, atol=1e-12)
+    else:
+        norms = np.linalg.norm([row[: model.n_parameters] for row in alone], axis=1)
+        scaled = weight * np.linalg.norm(plain[:, :-1], axis=1)
+        np.testing.assert_allclose(norms, np.minimum(scaled, clip), rtol=1e-9)
+        assert (scaled > clip).any()
