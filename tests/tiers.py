@@ -2,8 +2,8 @@
 
 Nobody assigns a test by hand. `make tiers` measures and writes `tiers.json`: all files with their
 time, and the tests that are not fast, because they start a process or a server, sleep, or cost more
-than half a second of CPU. Every other test of these files is fast, unless it has the mark `ray` or
-`slow`. `make test-fast` runs the fast ones, laws on fewer examples than `make test` gives them.
+than half a second of CPU. Every other test of a file that takes at most a second in all is fast,
+unless it has the mark `ray` or `slow`. `make test-fast` runs the fast ones, laws on fewer examples than `make test` gives them.
 There, the guard fails a test that does more. In other runs it does not, because what a test finds
 running already depends on the tests before it.
 
@@ -36,6 +36,8 @@ ALL = "*"
 """Stands for all tests of a file."""
 MOST_SECONDS = 0.5
 """CPU time of a fast test, with the fixtures that are its own, where it is recorded."""
+MOST_OF_A_FILE = 0
+"""Seconds of CPU time of all tests of a file, rounded, so that the fast ones take a minute."""
 TOLERANCE = 4
 """The guard fails at so many times that: a machine that is full takes longer for the same work."""
 EXAMPLES = 15
@@ -209,15 +211,19 @@ class Tiers:
             return False
         file, test = place(item.nodeid)
         apart = self._record["apart"].get(file, {})
-        return file in self._record["seconds"] and ALL not in apart and test not in apart
+        return self._has_fast_tests(file) and test not in apart
+
+    def _has_fast_tests(self, file: str) -> bool:
+        seconds = self._record["seconds"].get(file)
+        is_quick = seconds is not None and seconds <= MOST_OF_A_FILE
+        return is_quick and ALL not in self._record["apart"].get(file, {})
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """A file without a fast test need not be imported."""
         if not self._fast_only:
             return None
         name = collection_path.relative_to(ROOT).as_posix()
-        unknown = name.endswith(".py") and name not in self._record["seconds"]
-        return True if unknown or ALL in self._record["apart"].get(name, {}) else None
+        return True if name.endswith(".py") and not self._has_fast_tests(name) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The longest files come first: no process is left with one of them at the end."""
