@@ -2,10 +2,10 @@
 
 Nobody assigns a test by hand. `make tiers` measures and writes `tiers.json`: all files with their
 time, and the tests that are not fast, because they start a process or a server, sleep, or cost more
-than half a second of CPU. Every other test of a file that takes at most a second in all is fast,
-unless it has the mark `ray` or `slow`. `make test-fast` runs the fast ones, laws on fewer examples than `make test` gives them.
-There, the guard fails a test that does more. In other runs it does not, because what a test finds
-running already depends on the tests before it.
+than half a second of CPU. Every other test of a file that takes half a second in all is fast,
+unless it has the mark `ray` or `slow`. `make test-fast` runs the fast ones, laws on fewer examples
+than `make test` gives them. There, the guard fails a test that does more. In other runs it does
+not, because what a test finds running already depends on the tests before it.
 
 What a fixture of a module or a session does is held against every test that asks for it, whichever
 test happened to be first.
