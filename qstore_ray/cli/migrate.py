@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qstore_ray.cli.commands.train import Set
-from qstore_ray.cli.output import AsJson, examples, note, say, say_json
+from qstore_ray.cli.output import AsJson, examples, in_line, note, say, say_json
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,23 +62,18 @@ def _say(file: MigratedFile, *, toml: bool) -> None:
         note(f"not read: {file.problem}")
         return
     name = {"q_store": "Q-Store", "qemlflow": "QeMLflow"}[file.product]
-    say(f"# {_in_line(str(file.path))}: {name}")
+    say(f"# {in_line(str(file.path))}: {name}")
     for use in file.uses:
         say(f"#   line {use.line}: {use.old} -> {_new_name(use.new)}")
     for strange in file.strange:
-        say(f"#   {_in_line(strange)}: no key of {name}; it is left out")
+        say(f"#   {in_line(strange)}: no key of {name}; it is left out")
     for job in file.jobs:
         for key in job.keys:
-            say(f"#   {_in_line(_key_text(key))}")
+            say(f"#   {in_line(_key_text(key))}")
         if toml:
             say(f"\n{job.toml}")
         if job.missing:
             note(f"not complete: {job.missing}")
-
-
-def _in_line(text: str) -> str:
-    """A text that cannot end the comment it stands in, nor command the terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _new_name(new: Any) -> str:

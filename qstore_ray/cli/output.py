@@ -46,6 +46,11 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  qstore {line}" for line in lines)])
 
 
+def in_line(text: str) -> str:
+    """A text that cannot leave its line or command the terminal; such letters are escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def say(text: str) -> None:
     """Print a result: `text` and a line break, on stdout."""
     _write(sys.stdout, f"{worded(text)}\n")

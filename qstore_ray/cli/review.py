@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qstore_ray.cli.output import examples, note, say, say_json
+from qstore_ray.cli.output import examples, in_line, note, say, say_json
 from qstore_ray.errors import ConfigError, QStoreError
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _say(result: ReviewResult, form: Format, flaws: Sequence[Flaw]) -> None:
 
     titles = {rule.id: rule.title for rule in rule_texts().values()}
     for flaw in flaws:
-        path = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in flaw.path)
-        say(f"{path}:{flaw.line}: {flaw.level} {flaw.rule} {titles[flaw.rule]}")
+        say(f"{in_line(flaw.path)}:{flaw.line}: {flaw.level} {flaw.rule} {titles[flaw.rule]}")
         say(f"    {flaw.message}")
         if flaw.rewrite:
             say("    instead: " + flaw.rewrite.replace("\n", "\n    "))

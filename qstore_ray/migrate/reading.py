@@ -165,22 +165,18 @@ def _parsed(path: Path, text: str) -> Any:
 
 
 def _as_json(path: Path, values: Any) -> Any:
-    """Values as JSON has them: names and dates are texts, and what an alias names is repeated.
+    """Values as JSON has them: dates are texts, and what an alias names is repeated.
 
     Raises:
-        DataError: they are too long then, or a name is a list or a date.
-        ValueError, RecursionError: an alias names what it is in.
+        DataError: they are too long then.
     """
     parts: list[str] = []
     size = 0
-    try:
-        for part in json.JSONEncoder(default=str).iterencode(values):
-            parts.append(part)
-            size += len(part)
-            if size > _LARGEST_WRITTEN_OUT:
-                raise _file_error(path, "is larger than 4 MiB with its aliases written out")
-    except TypeError as exc:
-        raise _file_error(path, f"has a name that is no text: {exc}") from exc
+    for part in json.JSONEncoder(default=str).iterencode(values):
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST_WRITTEN_OUT:
+            raise _file_error(path, "is larger than 4 MiB with its aliases written out")
     return json.loads("".join(parts))
 
 

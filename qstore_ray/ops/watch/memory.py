@@ -1,5 +1,5 @@
-"""What the process of a run, and those that it has started, take of this machine's memory; and how
-long it runs.
+"""What the process of a run, and those that it has started, take of this machine's memory; and for
+how long it has been running.
 
 Anonymous memory is counted (`RssAnon` of Linux): a leak grows there, and the shared object store of
 Ray is not in it. Workers in a cluster that was joined are no children of the driver; Ray exports
