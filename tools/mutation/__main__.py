@@ -151,6 +151,7 @@ def _run(
     environment = {
         **os.environ,
         PLAN: str(place / "plan.json"),
+        "MUTANT_UNDER_TEST": "stats",  # which functions are called by imports
         "PYTHONPATH": str(root),
         "TMPDIR": str(scratch),
     }

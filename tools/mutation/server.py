@@ -4,6 +4,9 @@ It runs in the copy. First it runs each test alone, in a fork, to learn which mu
 the test calls and how many CPU seconds it takes. A mutant is then tested by the tests that call
 its function, the fastest first, until one fails or their time is spent.
 
+Functions that are called while modules are imported, such as one that fills a table, have done so
+before a mutant is switched on. A mutant of these that survives is tested again in a new process.
+
 `forks.py` limits each fork. A fork that a signal from outside ended says nothing of its mutant: it
 is run again, and if that ends the same way, the mutant stays without a verdict.
 """
@@ -15,6 +18,8 @@ import itertools
 import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +40,8 @@ PLAN = "MUTATION_PLAN"
 _MEMORY = 4 << 30  # bytes that a mutant may allocate beyond what the server has
 _MARGIN = 3.0  # a mutant may take this many times the CPU seconds of its tests
 _SPARE = 2.0  # and these many seconds
+_FRESH = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-o", "timeout=0", "-x", "-q")
+_NO_TEST_RAN = {4, 5}  # exit codes: a wrong command line; no test was found
 _TRIES = 2  # for a fork that something outside ended
 
 
@@ -50,13 +57,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """In place of pytest's own loop, also in that tests which cannot be imported end it."""
     if session.testsfailed:
         raise session.Interrupted(f"{session.testsfailed} errors during collection")
+    from mutmut.state import state
+
     end_with_parent()
+    at_import = frozenset(state()._stats)  # noqa: SLF001 - of collection; see `__main__.py`
     plan = json.loads(Path(os.environ[PLAN]).read_text())
     items = {item.nodeid: item for item in session.items}
     forks = Forks(Path(plan["scratch"]), plan["processes"])
     try:
         tests = _observe(forks, items, plan)
-        _judge(forks, items, plan, tests)
+        _judge(forks, items, plan, tests, at_import)
     finally:
         forks.end()
     return True
@@ -102,6 +112,7 @@ def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
     from mutmut.state import state
 
     limit_cpu(seconds)
+    state()._stats.clear()  # noqa: SLF001
     set_mutant_under_test("stats")
     failed = not _passes(item)
     called = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
@@ -109,7 +120,11 @@ def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
 
 
 def _judge(
-    forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any], tests: dict[str, Any]
+    forks: Forks,
+    items: dict[str, pytest.Item],
+    plan: dict[str, Any],
+    tests: dict[str, Any],
+    at_import: frozenset[str],
 ) -> None:
     """Test the mutants of the plan and write a line for each."""
     work = _work(plan, tests)
@@ -128,7 +143,9 @@ def _judge(
         some.sort(key=_shuffled)
         for _ in range(_TRIES):
             lost = []
-            for ended in forks.run(_forked(map(work.__getitem__, some), items, plan, tests)):
+            for ended in forks.run(
+                _forked([work[name] for name in some], items, plan, tests, at_import)
+            ):
                 if verdict := _verdict(ended, tests, work[ended.name].marks):
                     write(work[ended.name].mutant, **verdict)
                 else:
@@ -162,13 +179,15 @@ def _forked(
     items: dict[str, pytest.Item],
     plan: dict[str, Any],
     tests: dict[str, Any],
+    at_import: frozenset[str],
 ) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for task in some:
         if time.time() > plan["ends"]:
             return  # what was tested is a random part of the sample
         seconds = _MARGIN * sum(tests[name]["cpu"] for name in task.names) + _SPARE
-        run = _mutated(task.mutant["key"], [items[name] for name in task.names], seconds)
-        yield task.mutant["name"], run
+        again = task.mutant["function"] in at_import
+        chosen = [items[name] for name in task.names]
+        yield task.mutant["name"], _mutated(task.mutant["key"], chosen, seconds, again)
 
 
 def _shuffled(name: str) -> bytes:
@@ -213,13 +232,19 @@ def _verdict(ended: Ended, tests: dict[str, Any], marks: list[str]) -> dict[str,
         status = "timeout" if ended.is_late else "killed"  # a crash is noticed, too
         return {"status": status, "seen": marks, "cpu": round(ended.cpu, 2)}
     killer = ended.answer["killer"]
+    if ended.answer.get("at_import"):
+        return {"status": "killed", "seen": marks, "cpu": round(ended.cpu, 2)}
     if killer is None:
         return {"status": "survived", "seen": marks}
     mark = f"{killer}@{tests[killer]['digest']}"
     return {"status": "killed", "killer": mark, "cpu": round(ended.cpu, 2)}
 
 
-def _mutated(key: str, items: list[pytest.Item], seconds: float) -> Callable[[], dict[str, Any]]:
+def _mutated(
+    key: str, items: list[pytest.Item], seconds: float, again: bool
+) -> Callable[[], dict[str, Any]]:
+    """Tests of one mutant; `again` in a new process if they pass."""
+
     def run() -> dict[str, Any]:
         from mutmut.mutation.trampoline import set_mutant_under_test
 
@@ -227,9 +252,22 @@ def _mutated(key: str, items: list[pytest.Item], seconds: float) -> Callable[[],
         now = _pages() * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, now + _MEMORY))
         set_mutant_under_test(key)
-        return {"killer": next((item.nodeid for item in items if not _passes(item)), None)}
+        killer = next((item.nodeid for item in items if not _passes(item)), None)
+        names = [item.nodeid for item in items]
+        return {"killer": killer, "at_import": killer is None and again and _fails_afresh(names)}
 
     return run
+
+
+def _fails_afresh(names: list[str]) -> bool:
+    """Whether a test fails, or cannot be imported, in a process that imports everything anew."""
+    environment = {name: value for name, value in os.environ.items() if name != PLAN}
+    command = [sys.executable, "-m", "pytest", *_FRESH, *names]
+    # gate: QS103 because the fork that waits for it has its limits
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code in _NO_TEST_RAN:
+        raise RuntimeError(f"pytest ended with {code} and tested nothing")
+    return code != 0
 
 
 def _passes(item: pytest.Item) -> bool:
