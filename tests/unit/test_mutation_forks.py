@@ -134,13 +134,13 @@ TESTS = {
 MUTANT = {"function": "f", "path": "qstore_ray/learn/step.py"}
 
 
-def test_each_file_of_tests_has_its_turn_before_one_has_a_second():
+def test_each_file_of_tests_has_its_share_of_the_time():
     names = sorted(TESTS, key=lambda name: TESTS[name]["cpu"])
     found = _chosen(MUTANT, {"f": names}, TESTS, 2.0)
     assert found[0].startswith("tests/laws/test_step.py"), "tests of its own file come first"
-    assert set(found[1:3]) == {"tests/unit/test_many.py::test_0", "tests/unit/test_few.py::test_it"}
+    assert found.index("tests/unit/test_few.py::test_it") in (50, 51), "0.5 s of many, then 0.5 s"
+    assert len(found) in (61, 62), "0.9 s, 0.5 s and 0.6 s"
     assert sum(TESTS[name]["cpu"] for name in found) <= 2.0
-    assert len(found) > 50
     assert _chosen(MUTANT, {"f": names}, TESTS, 0.1) == found[:1], "one at least"
     assert _chosen(MUTANT, {}, TESTS, 2.0) == []
 

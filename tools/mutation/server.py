@@ -209,19 +209,19 @@ def _chosen(
 ) -> list[str]:
     """As many tests as take `seconds` together, but one at least.
 
-    Those of its own file come first. Then each other file's fastest, each one's second fastest, and
-    so on: tests of one file are much alike, and hundreds of them would use up the time.
+    Those of its own file come first. Then each other file has the same time: tests of one file are
+    much alike, and neither hundreds of fast ones nor a few slow ones may use up the time.
     """
     own = f"/test_{Path(mutant['path']).stem}"
-    seen: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
     order = {}
-    for place, name in enumerate(reach.get(mutant["function"], ())):
+    for name in reach.get(mutant["function"], ()):
         file = name.partition("::")[0]
-        order[name] = (own not in name, 0 if own in name else seen[file], place)
-        seen[file] += 1
+        spent[file] += tests[name]["cpu"]
+        order[name] = (own not in name, spent[file], name)
     names = sorted(order, key=order.__getitem__)
-    spent = itertools.accumulate(tests[name]["cpu"] for name in names)
-    return [name for name, total in zip(names, spent, strict=True) if total <= seconds] or names[:1]
+    total = itertools.accumulate(tests[name]["cpu"] for name in names)
+    return [name for name, cpu in zip(names, total, strict=True) if cpu <= seconds] or names[:1]
 
 
 def _verdict(ended: Ended, tests: dict[str, Any], marks: list[str]) -> dict[str, Any] | None:
