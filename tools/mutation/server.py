@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import Phase, settings
 
 from tools.mutation.forks import Ended, Fate, Forks, end_with_parent, limit_cpu
+from tools.mutation.lines import read_lines
 
 if TYPE_CHECKING:
     import pytest
@@ -78,7 +79,7 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
     A test that failed is tried again, since the fault may have been anywhere.
     """
     record = Path(plan["tests"])
-    known = {each["test"]: each for each in _lines(record)}
+    known = {each["test"]: each for each in read_lines(record)}
     digests = plan["digests"]
     new = [
         name
@@ -287,7 +288,3 @@ def _pages() -> int:
 
 def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
-
-
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
