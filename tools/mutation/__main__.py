@@ -141,6 +141,7 @@ def _run(
         "mutants": pending,
         "digests": digests,
         "tests": str(place / "tests.jsonl"),
+        "imports": str(place / "imports.json"),
         "verdicts": str(place / "verdicts.jsonl"),
         "scratch": str(scratch),
         "processes": given.processes,

@@ -14,6 +14,7 @@ is run again, and if that ends the same way, the mutant stays without a verdict.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import Phase, settings
 
 from tools.mutation.forks import Ended, Fate, Forks, end_with_parent, limit_cpu
-from tools.mutation.lines import read_lines
+from tools.mutation.lines import read_lines, write_whole
 
 if TYPE_CHECKING:
     import pytest
@@ -76,8 +78,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
 def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) -> dict[str, Any]:
     """What is known of each test: its file's digest, CPU seconds, the functions it calls.
 
-    A test that failed is tried again, since the fault may have been anywhere.
+    A test that failed is tried again, since the fault may have been anywhere. Libraries that a test
+    imports are then imported here, so that no further fork has to.
     """
+    imports = Path(plan["imports"])
+    libraries = set(json.loads(imports.read_text()) if imports.exists() else ())
+    _preload(libraries)
     record = Path(plan["tests"])
     known = {each["test"]: each for each in read_lines(record)}
     digests = plan["digests"]
@@ -93,6 +99,9 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
     with record.open("a") as out:
         for ended in forks.run((name, watched(name)) for name in new):
             answer = ended.answer or {"failed": not ended.is_late, "functions": []}
+            imported = answer.pop("imports", ())
+            _preload(set(imported) - libraries)
+            libraries.update(imported)
             known[ended.name] = {
                 "test": ended.name,
                 "digest": digests[_file(items[ended.name])],
@@ -100,6 +109,7 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
                 **answer,
             }
             print(json.dumps(known[ended.name]), file=out, flush=True)
+    write_whole(imports, json.dumps(sorted(libraries)))
     found = {name: known[name] for name in items}
     if failed := sorted(name for name, test in found.items() if test["failed"]):
         print(f"{len(failed)} tests fail without a mutant and are left out:", *failed, sep="\n  ")
@@ -113,11 +123,21 @@ def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
     from mutmut.state import state
 
     limit_cpu(seconds)
+    before = set(sys.modules)
     state()._stats.clear()  # noqa: SLF001
     set_mutant_under_test("stats")
     failed = not _passes(item)
     called = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
-    return {"failed": failed, "functions": sorted(called)}
+    new = sorted(set(sys.modules) - before)
+    return {"failed": failed, "functions": sorted(called), "imports": new}
+
+
+def _preload(libraries: Iterable[str]) -> None:
+    """Import modules, but none of the package: those are imported with their mutant on."""
+    for name in sorted(libraries):
+        if name.partition(".")[0] not in {"qstore_ray", "tests"}:
+            with suppress(ImportError):  # made by the library itself, not by an import
+                importlib.import_module(name)
 
 
 def _judge(
