@@ -61,10 +61,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """In place of pytest's own loop, also in that tests which cannot be imported end it."""
     if session.testsfailed:
         raise session.Interrupted(f"{session.testsfailed} errors during collection")
-    from mutmut.state import state
-
     end_with_parent()
-    at_import = frozenset(state()._stats)  # noqa: SLF001 - of collection; see `__main__.py`
+    at_import = frozenset(_called())  # while tests were collected; see `__main__.py`
     plan = json.loads(Path(os.environ[PLAN]).read_text())
     items = {item.nodeid: item for item in session.items}
     forks = Forks(Path(plan["scratch"]), plan["processes"])
@@ -121,16 +119,22 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
 
 def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
     from mutmut.mutation.trampoline import set_mutant_under_test
-    from mutmut.state import state
 
     limit_cpu(seconds)
     before = set(sys.modules)
-    state()._stats.clear()  # noqa: SLF001
+    _called().clear()
     set_mutant_under_test("stats")
     failed = not _passes(item)
-    called = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
     new = sorted(set(sys.modules) - before)
-    return {"failed": failed, "functions": sorted(called), "imports": new}
+    return {"failed": failed, "functions": sorted(_called()), "imports": new}
+
+
+def _called() -> set[str]:
+    """The mutated functions that were called so far."""
+    from mutmut.state import state
+
+    found: set[str] = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
+    return found
 
 
 def _preload(libraries: Iterable[str]) -> None:
