@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -103,7 +104,7 @@ class DenseLayers:
         return cotangent
 
     def _shapes(self) -> Iterator[tuple[int, int]]:
-        return zip(self.widths, self.widths[1:], strict=False)
+        return pairwise(self.widths)
 
     def _layers(self, theta: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Views of every layer's W (…, w_{k−1}, w_k) and b (…, w_k) in θ (…, n)."""
