@@ -100,7 +100,7 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
     chosen = [each for each in mutants if each.name in sample]
     print(f"{target}: {len(mutants)} mutants, {len(chosen)} of them in the sample", flush=True)
     if given.minutes != 0:
-        _run(place, root, target, chosen, given)
+        _run(place, root, target, chosen, sorted({each.function for each in mutants}), given)
     known = _known(place)
     verdicts = [
         Verdict(
@@ -123,10 +123,15 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
 
 
 def _run(
-    place: Path, root: Path, target: str, chosen: list[Mutant], given: argparse.Namespace
+    place: Path,
+    root: Path,
+    target: str,
+    chosen: list[Mutant],
+    functions: list[str],
+    given: argparse.Namespace,
 ) -> None:
     files = given.tests or copy.tests(target)
-    mark = copy.helpers_digest(root, sorted({each.function for each in chosen}))
+    mark = copy.helpers_digest(root, functions)
     digests = {path: f"{copy.digest(root / path)}{mark}" for path in files}
     known = _known(place)
     pending = []
