@@ -145,24 +145,36 @@ def _workers(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield fill(
         """A step's shares come from threads, as they do from workers, or from Ray workers on
         `jobs/digits_ibm.toml`. Targets: one job a step; at most 15 requests a job. Threads: after
-        the first step. A job's look for its tag is counted as `jobs`, the looks at its state as
-        `job`, its bill as `metrics`. Ray: all requests, with those of signing in and of the
-        scoring, which is one job more than steps."""
+        the first step. Ray: all requests, with those of signing in and of the scoring, which is
+        one job more than steps. The columns behind the requests divide them by what they ask for;
+        those of signing in have none."""
     )
     yield ""
-    yield f"| workers | steps | jobs | jobs a step | requests a job | {' | '.join(kinds)} |"
+    heads = " | ".join(_KINDS.get(kind, kind) for kind in kinds)
+    yield f"| workers | steps | jobs | jobs a step | requests a job | {heads} |"
     yield "|:--|--:|--:|:--|:--|" + "--:|" * len(kinds)
     for row in rows:
         a_step = (row["jobs"] - row.get("scoring_jobs", 0)) / row["steps"]
         a_job = row["requests"] / row["jobs"]
         cells = [
-            f"{row['workers']} {row['kind']}", str(row["steps"]), str(row["jobs"]),
+            _counted(row["workers"], row["kind"]), str(row["steps"]), str(row["jobs"]),
             f"{a_step:g} ({_met(a_step == 1.0)})",
             f"{a_job:.1f} ({_met(a_job <= MOST_REQUESTS)})",
             *(f"{row['by_kind'].get(kind, 0) / row['jobs']:.1f}" for kind in kinds),
         ]  # fmt: skip
         yield "| " + " | ".join(cells) + " |"
 
+
+def _counted(workers: int, kind: str) -> str:
+    name = "thread" if kind == "threads" else f"{kind} worker"
+    return f"{workers} {name}" + ("s" if workers > 1 else "")
+
+
+_KINDS = {
+    "backends": "devices", "job": "state", "jobs": "tag", "metrics": "bill", "results": "results",
+    "status": "device state", "submit": "submit", "usage": "account",
+}  # fmt: skip
+"""What a request asks for, by the last part of its address."""
 
 _SIGN_IN = {"token", "search", "catalog", "configuration", "properties"}
 
