@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from federation.private import spread
+
+_NUMBER = re.compile(r"[\d–]|none$|$")
 
 _HEAD = """
 Written by `benchmarks/federated.py`, which measures the cases that are named on its command line
@@ -68,9 +71,11 @@ def _section(title: str, text: str, table: str) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    names, cells = list(head), [list(row) for row in rows]
+    numeric = (all(_NUMBER.match(cell) for cell in column) for column in zip(*cells, strict=True))
+    rule = "|" + "|".join("--:" if found else "---" for found in numeric) + "|"
+    lines = ["| " + " | ".join(row) + " |" for row in (names, *cells)]
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
 def _percent(values: list[float]) -> str:
