@@ -161,8 +161,8 @@ def _secure(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]  # fmt: skip
     head = (
-        "parameters of", "parameters", "neighbours", "of each client", "plain, ms", "secure, ms",
-        "ratio", "goal", "a client, ms", "the server, ms",
+        "parameters of", "parameters", "neighbours", "each has", "plain, ms", "secure, ms",
+        "ratio", "goal", "client, ms", "server, ms",
     )  # fmt: skip
     text = f"""{rows[0]["clients"]} clients of 22 rows. Processor time of a round in one process,
     which does the work of all clients and of the server. The last two columns are what a sum costs
