@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
+from qstore_ray.federated.config import FederationConfig
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.learn.optimizers import OPTIMIZERS
@@ -106,13 +108,17 @@ def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
 
 MODELS = [ANSATZE, ENCODINGS, LOSSES]
 TUNING = [PARAMETERS, SAMPLERS, SCHEDULERS, TRIAL_METRICS]
+NOISE = {name: field for name, field in NoiseConfig.model_fields.items() if name != "places"}
+"""Without what mitigation alone writes."""
 
 
 @pytest.mark.parametrize(
     ("guide", "family"),
     [
         ("callbacks.md", CALLBACKS),
+        ("federated.md", FederationConfig.model_fields),
         *(("models.md", family) for family in MODELS),
+        ("noise.md", NOISE),
         ("training.md", OPTIMIZERS),
         ("training.md", SCHEDULES),
         *(("tuning.md", family) for family in TUNING),
