@@ -13,11 +13,12 @@ from peers import PEERS
 from targets import NOTES, Row, fastest
 
 Cells = tuple[str, str, str, str]
+"""What is timed, beside what, how many times faster it is, and how long it takes."""
 
 _HEADING = """## In short
 
-| what | compared with | times faster | ours |
-|:--|:--|:--|:--|"""
+| what, and how long it takes | compared with | times faster |
+|:--|:--|:--|"""
 
 _OTHERS = """Other pages have [noise and shots](noise-performance.md), [wide
 circuits](wide.md#measured), [several workers](scaling.md), [federated and private
@@ -47,7 +48,7 @@ def summary(rows: list[Row], first: list[Row], results: Path) -> str:
         *_workers(kernels),
         *_overhead(_read(results, "overhead")),
     ]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    table = "\n".join(f"| {what}: {ours} | {peer} | {ratio} |" for what, peer, ratio, ours in lines)
     return (
         f"{_HEADING}\n{table}\n\n**Where it gains less, or nothing:**\n\n"
         + "\n".join(f"- {line}" for line in slower)
