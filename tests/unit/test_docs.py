@@ -13,6 +13,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
+from qstore_ray.data.augment.config import AUGMENTATIONS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
 from qstore_ray.job import JobConfig
@@ -61,8 +62,10 @@ GUIDES = [
     "models.md",
     "noise.md",
     "operations.md",
+    "predicting.md",
     "privacy.md",
     "review.md",
+    "runs.md",
     "training.md",
     "wide.md",
     *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
@@ -91,6 +94,7 @@ def test_a_guide_runs(guide: str) -> None:
         "hardware.md",
         "models.md",
         "noise.md",
+        "runs.md",
         "training.md",
         "tuning.md",
     ],
@@ -112,6 +116,8 @@ TUNING = [PARAMETERS, SAMPLERS, SCHEDULERS, TRIAL_METRICS]
     ("guide", "family"),
     [
         ("callbacks.md", CALLBACKS),
+        ("data.md", AUGMENTATIONS),
+        ("data.md", STEPS),
         *(("models.md", family) for family in MODELS),
         ("training.md", OPTIMIZERS),
         ("training.md", SCHEDULES),
