@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tools.mutation import copy, page
+from tools.mutation.lines import read_lines, write_whole
 from tools.mutation.verdicts import Reason, Verdict, matched, read_reasons, sampled, score, wilson
 
 NAMES = [f"learn/a.py:f: {i} → {i + 1}" for i in range(4000)]
@@ -110,3 +112,18 @@ def test_a_target_fails_if_it_is_surely_below_the_goal(killed, survived, mutants
     found = page.below_goal([record])
     assert bool(found) is is_below
     assert all(line.startswith("learn: at most ") and "goal is 85 %" in line for line in found)
+
+
+def test_what_a_killed_run_wrote_last_is_not_in_the_way(tmp_path: Path):
+    """A record of hundreds of tests is written in pieces, and a kill may come between them."""
+    record = tmp_path / "verdicts.jsonl"
+    assert read_lines(record) == []
+    record.write_text('{"name": "a"}\n{"name": "b"}\n{"name": "c", "se')
+    assert [each["name"] for each in read_lines(record)] == ["a", "b"]
+    with record.open("a") as out:
+        print(json.dumps({"name": "d"}), file=out)
+    assert [each["name"] for each in read_lines(record)] == ["a", "b", "d"]
+    record.write_text('{"na')
+    assert read_lines(record) == read_lines(record) == []
+    write_whole(record, "all")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(record.name, "all")]

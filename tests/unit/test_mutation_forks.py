@@ -42,6 +42,12 @@ def _wait() -> Answer:
     return {}
 
 
+def _wait_for_a_process() -> Answer:
+    limit_cpu(0.0)
+    subprocess.run([sys.executable, "-c", "while True: pass"], check=False)  # ends at the limit
+    return {"code": 0}
+
+
 def _loop() -> Answer:
     limit_cpu(0.0)
     while True:
@@ -66,6 +72,11 @@ def test_a_fork_without_an_answer_tells_what_ended_it(function, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_fork_that_waits_for_a_process_which_computes_does_not_sleep(tmp_path: Path):
+    (ended,) = Forks(tmp_path, 2, most_sleep=0.2).run([("mine", _wait_for_a_process)])
+    assert ended.answer == {"code": 0}
+
+
 def test_every_fork_answers_whatever_becomes_of_the_others(tmp_path: Path):
     forks = Forks(tmp_path, 3)
     work = [(str(k), lambda k=k: {"square": k * k} if k % 3 else _segfault()) for k in range(9)]
@@ -76,7 +87,8 @@ def test_every_fork_answers_whatever_becomes_of_the_others(tmp_path: Path):
 
 def test_a_process_that_is_kept_waiting_for_a_processor_does_not_sleep():
     start = time.monotonic()
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+    command = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(command, start_new_session=True) as busy:
         while time.monotonic() < start + 0.5:
             pass
         seconds = time.monotonic() - start
@@ -122,13 +134,13 @@ TESTS = {
 MUTANT = {"function": "f", "path": "qstore_ray/learn/step.py"}
 
 
-def test_each_file_of_tests_has_its_turn_before_one_has_a_second():
+def test_each_file_of_tests_has_its_share_of_the_time():
     names = sorted(TESTS, key=lambda name: TESTS[name]["cpu"])
     found = _chosen(MUTANT, {"f": names}, TESTS, 2.0)
     assert found[0].startswith("tests/laws/test_step.py"), "tests of its own file come first"
-    assert set(found[1:3]) == {"tests/unit/test_many.py::test_0", "tests/unit/test_few.py::test_it"}
+    assert found.index("tests/unit/test_few.py::test_it") in (50, 51), "0.5 s of many, then 0.5 s"
+    assert len(found) in (61, 62), "0.9 s, 0.5 s and 0.6 s"
     assert sum(TESTS[name]["cpu"] for name in found) <= 2.0
-    assert len(found) > 50
     assert _chosen(MUTANT, {"f": names}, TESTS, 0.1) == found[:1], "one at least"
     assert _chosen(MUTANT, {}, TESTS, 2.0) == []
 
@@ -148,6 +160,8 @@ def test_a_verdict_depends_on_the_tests_that_it_is_by():
         (Fate.CRASHED, "killed"),
     ):
         assert verdict(None, fate) == {"status": status, "seen": ["a@1"], "cpu": 1.0}
+    at_import = verdict({"killer": None, "at_import": True}, Fate.ANSWERED)
+    assert at_import == {"status": "killed", "seen": ["a@1"], "cpu": 1.0}
     assert verdict(None, Fate.LOST) is None, "what ends it from outside says nothing of the mutant"
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.mutation import copy, page
+from tools.mutation.lines import read_lines
 from tools.mutation.mutants import Mutant, Sample, write_mutants
 from tools.mutation.server import PLAN
 from tools.mutation.verdicts import Verdict, matched, read_reasons
@@ -140,6 +141,7 @@ def _run(
         "mutants": pending,
         "digests": digests,
         "tests": str(place / "tests.jsonl"),
+        "imports": str(place / "imports.json"),
         "verdicts": str(place / "verdicts.jsonl"),
         "scratch": str(scratch),
         "processes": given.processes,
@@ -151,6 +153,7 @@ def _run(
     environment = {
         **os.environ,
         PLAN: str(place / "plan.json"),
+        "MUTANT_UNDER_TEST": "stats",  # which functions are called by imports
         "PYTHONPATH": str(root),
         "TMPDIR": str(scratch),
     }
@@ -162,9 +165,7 @@ def _run(
 
 def _known(place: Path) -> dict[str, dict[str, Any]]:
     """The last verdict on each mutant."""
-    path = place / "verdicts.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {each["name"]: each for each in map(json.loads, lines)}
+    return {each["name"]: each for each in read_lines(place / "verdicts.jsonl")}
 
 
 def _valid(found: dict[str, Any] | None, mutant: Mutant) -> dict[str, Any] | None:

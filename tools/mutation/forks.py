@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST_SLEEP = 60.0
+MOST_SLEEP = 120.0
 """Seconds in which no thread of a fork runs or could run, after which it is ended."""
 _BROKEN = 97  # exit code of a fork whose own bookkeeping failed
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
@@ -83,17 +83,19 @@ def end_with_parent(number: int = signal.SIGKILL) -> None:
 
 
 def sleeping_seconds(pid: int, seconds: float) -> float:
-    """How many of the last `seconds`, its whole life, no thread of a process ran or could run.
+    """How many of the last `seconds` no thread of the session `pid`, so old, ran or could run.
 
     0 if one can run now: the kernel counts the time that it waits for a processor afterwards.
     """
     active = 0.0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
+    for thread in Path("/proc").glob("[0-9]*/task/*"):
         with suppress(FileNotFoundError, ProcessLookupError):  # ended since
-            if (thread / "stat").read_text().rpartition(") ")[2].startswith("R"):
-                return 0.0
-            running, waiting, _ = map(int, (thread / "schedstat").read_text().split())
-            active = max(active, (running + waiting) / 1e9)
+            state, _, _, session, *_ = (thread / "stat").read_text().rpartition(") ")[2].split()
+            if int(session) == pid:
+                if state == "R":
+                    return 0.0
+                running, waiting, _ = map(int, (thread / "schedstat").read_text().split())
+                active = max(active, (running + waiting) / 1e9)
     return seconds - active
 
 

@@ -29,6 +29,7 @@ from mutmut.mutation.file_mutation import (
 from mutmut.mutation.trampoline_templates import mangle_function_name
 from mutmut.utils.format_utils import get_mutant_name
 
+from tools.mutation.lines import write_whole
 from tools.mutation.verdicts import is_named, sampled
 
 _CONTEXT = 30  # characters kept on each side of what changed
@@ -101,7 +102,8 @@ def write_mutants(root: Path, path: str, kept: Path, sample: Sample) -> list[Mut
     if not record.exists():
         code, found = _made(path, source, sample)
         kept.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"code": code, "mutants": [asdict(each) for each in found]}))
+        made = {"code": code, "mutants": [asdict(each) for each in found]}
+        write_whole(record, json.dumps(made))
     saved = json.loads(record.read_text())
     (root / path).write_text(saved["code"])
     return [Mutant(**each) for each in saved["mutants"]]

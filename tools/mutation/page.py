@@ -36,12 +36,13 @@ from [`mutation.json`](../benchmarks/results/mutation.json); the goal is {goal} 
 
 [mutmut](https://github.com/boxed/mutmut) makes the mutants, of every function and method without a
 decorator, but leaves the texts of errors as they are. The tests are those in the package's folder
-of `tests/unit`, and the laws that are about it. A mutant is noticed if a test fails, or if it takes
-more than three times as long as its tests; it survives if all pass that there was time for, or if
-no test that is fast enough calls the function. The figures count every mutant, also those that
-cannot be noticed, such as a `<` for a `<=` where both give the same; a reason is written beside
-those. Where a sample was tested, the interval is Wilson's and covers the share among all mutants
-with 95 % confidence.
+of `tests/unit`, and the laws that are about it. A mutant is noticed if a test fails, if the process
+crashes, if it takes more than three times as long as its tests, or if it waits forever. It survives
+if all pass that there was time for, or if no test that is fast enough calls the function. The
+figures count every mutant, also those that cannot be noticed, such as a `<` for a `<=` where both
+give the same; a reason is written beside those. Where a sample was tested, the interval is Wilson's
+and covers the share among all mutants with 95 % confidence. `make mutation` fails if a package is
+below the goal whatever the sample, and if a reason is no longer needed.
 """
 
 

@@ -4,6 +4,9 @@ It runs in the copy. First it runs each test alone, in a fork, to learn which mu
 the test calls and how many CPU seconds it takes. A mutant is then tested by the tests that call
 its function, the fastest first, until one fails or their time is spent.
 
+Functions that are called while modules are imported, such as one that fills a table, have done so
+before a mutant is switched on. A mutant of these that survives is tested again in a new process.
+
 `forks.py` limits each fork. A fork that a signal from outside ended says nothing of its mutant: it
 is run again, and if that ends the same way, the mutant stays without a verdict.
 """
@@ -11,13 +14,17 @@ is run again, and if that ends the same way, the mutant stays without a verdict.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import Phase, settings
 
 from tools.mutation.forks import Ended, Fate, Forks, end_with_parent, limit_cpu
+from tools.mutation.lines import read_lines, write_whole
 
 if TYPE_CHECKING:
     import pytest
@@ -35,6 +43,8 @@ PLAN = "MUTATION_PLAN"
 _MEMORY = 4 << 30  # bytes that a mutant may allocate beyond what the server has
 _MARGIN = 3.0  # a mutant may take this many times the CPU seconds of its tests
 _SPARE = 2.0  # and these many seconds
+_FRESH = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-o", "timeout=0", "-x", "-q")
+_NO_TEST_RAN = {4, 5}  # exit codes: a wrong command line; no test was found
 _TRIES = 2  # for a fork that something outside ended
 
 
@@ -50,13 +60,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """In place of pytest's own loop, also in that tests which cannot be imported end it."""
     if session.testsfailed:
         raise session.Interrupted(f"{session.testsfailed} errors during collection")
+    from mutmut.state import state
+
     end_with_parent()
+    at_import = frozenset(state()._stats)  # noqa: SLF001 - of collection; see `__main__.py`
     plan = json.loads(Path(os.environ[PLAN]).read_text())
     items = {item.nodeid: item for item in session.items}
     forks = Forks(Path(plan["scratch"]), plan["processes"])
     try:
         tests = _observe(forks, items, plan)
-        _judge(forks, items, plan, tests)
+        _judge(forks, items, plan, tests, at_import)
     finally:
         forks.end()
     return True
@@ -65,10 +78,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
 def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) -> dict[str, Any]:
     """What is known of each test: its file's digest, CPU seconds, the functions it calls.
 
-    A test that failed is tried again, since the fault may have been anywhere.
+    A test that failed is tried again, since the fault may have been anywhere. Libraries that a test
+    imports are then imported here, so that no further fork has to.
     """
+    imports = Path(plan["imports"])
+    libraries = set(json.loads(imports.read_text()) if imports.exists() else ())
+    _preload(libraries)
     record = Path(plan["tests"])
-    known = {each["test"]: each for each in _lines(record)}
+    known = {each["test"]: each for each in read_lines(record)}
     digests = plan["digests"]
     new = [
         name
@@ -82,6 +99,9 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
     with record.open("a") as out:
         for ended in forks.run((name, watched(name)) for name in new):
             answer = ended.answer or {"failed": not ended.is_late, "functions": []}
+            imported = answer.pop("imports", ())
+            _preload(set(imported) - libraries)
+            libraries.update(imported)
             known[ended.name] = {
                 "test": ended.name,
                 "digest": digests[_file(items[ended.name])],
@@ -89,6 +109,7 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
                 **answer,
             }
             print(json.dumps(known[ended.name]), file=out, flush=True)
+    write_whole(imports, json.dumps(sorted(libraries)))
     found = {name: known[name] for name in items}
     if failed := sorted(name for name, test in found.items() if test["failed"]):
         print(f"{len(failed)} tests fail without a mutant and are left out:", *failed, sep="\n  ")
@@ -102,14 +123,29 @@ def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
     from mutmut.state import state
 
     limit_cpu(seconds)
+    before = set(sys.modules)
+    state()._stats.clear()  # noqa: SLF001
     set_mutant_under_test("stats")
     failed = not _passes(item)
     called = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
-    return {"failed": failed, "functions": sorted(called)}
+    new = sorted(set(sys.modules) - before)
+    return {"failed": failed, "functions": sorted(called), "imports": new}
+
+
+def _preload(libraries: Iterable[str]) -> None:
+    """Import modules, but none of the package: those are imported with their mutant on."""
+    for name in sorted(libraries):
+        if name.partition(".")[0] not in {"qstore_ray", "tests"}:
+            with suppress(ImportError):  # made by the library itself, not by an import
+                importlib.import_module(name)
 
 
 def _judge(
-    forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any], tests: dict[str, Any]
+    forks: Forks,
+    items: dict[str, pytest.Item],
+    plan: dict[str, Any],
+    tests: dict[str, Any],
+    at_import: frozenset[str],
 ) -> None:
     """Test the mutants of the plan and write a line for each."""
     work = _work(plan, tests)
@@ -128,7 +164,9 @@ def _judge(
         some.sort(key=_shuffled)
         for _ in range(_TRIES):
             lost = []
-            for ended in forks.run(_forked(map(work.__getitem__, some), items, plan, tests)):
+            for ended in forks.run(
+                _forked([work[name] for name in some], items, plan, tests, at_import)
+            ):
                 if verdict := _verdict(ended, tests, work[ended.name].marks):
                     write(work[ended.name].mutant, **verdict)
                 else:
@@ -162,13 +200,15 @@ def _forked(
     items: dict[str, pytest.Item],
     plan: dict[str, Any],
     tests: dict[str, Any],
+    at_import: frozenset[str],
 ) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for task in some:
         if time.time() > plan["ends"]:
             return  # what was tested is a random part of the sample
         seconds = _MARGIN * sum(tests[name]["cpu"] for name in task.names) + _SPARE
-        run = _mutated(task.mutant["key"], [items[name] for name in task.names], seconds)
-        yield task.mutant["name"], run
+        again = task.mutant["function"] in at_import
+        chosen = [items[name] for name in task.names]
+        yield task.mutant["name"], _mutated(task.mutant["key"], chosen, seconds, again)
 
 
 def _shuffled(name: str) -> bytes:
@@ -190,19 +230,19 @@ def _chosen(
 ) -> list[str]:
     """As many tests as take `seconds` together, but one at least.
 
-    Those of its own file come first. Then each other file's fastest, each one's second fastest, and
-    so on: tests of one file are much alike, and hundreds of them would use up the time.
+    Those of its own file come first. Then each other file has the same time: tests of one file are
+    much alike, and neither hundreds of fast ones nor a few slow ones may use up the time.
     """
     own = f"/test_{Path(mutant['path']).stem}"
-    seen: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
     order = {}
-    for place, name in enumerate(reach.get(mutant["function"], ())):
+    for name in reach.get(mutant["function"], ()):
         file = name.partition("::")[0]
-        order[name] = (own not in name, 0 if own in name else seen[file], place)
-        seen[file] += 1
+        spent[file] += tests[name]["cpu"]
+        order[name] = (own not in name, spent[file], name)
     names = sorted(order, key=order.__getitem__)
-    spent = itertools.accumulate(tests[name]["cpu"] for name in names)
-    return [name for name, total in zip(names, spent, strict=True) if total <= seconds] or names[:1]
+    total = itertools.accumulate(tests[name]["cpu"] for name in names)
+    return [name for name, cpu in zip(names, total, strict=True) if cpu <= seconds] or names[:1]
 
 
 def _verdict(ended: Ended, tests: dict[str, Any], marks: list[str]) -> dict[str, Any] | None:
@@ -213,13 +253,19 @@ def _verdict(ended: Ended, tests: dict[str, Any], marks: list[str]) -> dict[str,
         status = "timeout" if ended.is_late else "killed"  # a crash is noticed, too
         return {"status": status, "seen": marks, "cpu": round(ended.cpu, 2)}
     killer = ended.answer["killer"]
+    if ended.answer.get("at_import"):
+        return {"status": "killed", "seen": marks, "cpu": round(ended.cpu, 2)}
     if killer is None:
         return {"status": "survived", "seen": marks}
     mark = f"{killer}@{tests[killer]['digest']}"
     return {"status": "killed", "killer": mark, "cpu": round(ended.cpu, 2)}
 
 
-def _mutated(key: str, items: list[pytest.Item], seconds: float) -> Callable[[], dict[str, Any]]:
+def _mutated(
+    key: str, items: list[pytest.Item], seconds: float, again: bool
+) -> Callable[[], dict[str, Any]]:
+    """Tests of one mutant; `again` in a new process if they pass."""
+
     def run() -> dict[str, Any]:
         from mutmut.mutation.trampoline import set_mutant_under_test
 
@@ -227,9 +273,22 @@ def _mutated(key: str, items: list[pytest.Item], seconds: float) -> Callable[[],
         now = _pages() * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + _MEMORY, now + _MEMORY))
         set_mutant_under_test(key)
-        return {"killer": next((item.nodeid for item in items if not _passes(item)), None)}
+        killer = next((item.nodeid for item in items if not _passes(item)), None)
+        names = [item.nodeid for item in items]
+        return {"killer": killer, "at_import": killer is None and again and _fails_afresh(names)}
 
     return run
+
+
+def _fails_afresh(names: list[str]) -> bool:
+    """Whether a test fails, or cannot be imported, in a process that imports everything anew."""
+    environment = {name: value for name, value in os.environ.items() if name != PLAN}
+    command = [sys.executable, "-m", "pytest", *_FRESH, *names]
+    # gate: QS103 because the fork that waits for it has its limits
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code in _NO_TEST_RAN:
+        raise RuntimeError(f"pytest ended with {code} and tested nothing")
+    return code != 0
 
 
 def _passes(item: pytest.Item) -> bool:
@@ -249,7 +308,3 @@ def _pages() -> int:
 
 def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
-
-
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
