@@ -153,7 +153,7 @@ publish: $(RELEASE) ## publish what `make release` built (VERSION= INDEX=/srv/in
 rollback: $(RELEASE) ## withdraw a bad version, release the good one again (VERSION= REASON= INDEX= KEY=)
 	.venv/release/bin/python -m tools.release rollback "$(VERSION)" --key "$(KEY)" --index "$(INDEX)" --reason "$$REASON"
 
-image-check: ## build the image on Debian's own Python and train in it (buildah, root; 15 minutes)
+image-check: ## build the image on Debian's own Python and train in it (WHEEL= too; buildah, root; 10 minutes)
 	tools/release/image_check
 
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)

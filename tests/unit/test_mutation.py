@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,3 +95,18 @@ def test_the_page_is_what_its_record_says():
 def test_mutmut_is_told_where_the_package_is():
     project = tomllib.loads((copy.ROOT / "pyproject.toml").read_text())
     assert project["tool"]["mutmut"]["source_paths"] == ["qstore_ray"]
+
+
+@pytest.mark.parametrize(
+    ("killed", "survived", "mutants", "is_below"),
+    [(84, 16, 100, True), (85, 15, 100, False), (70, 30, 1000, True), (80, 20, 1000, False)],
+    ids=["all, below", "all, at the goal", "a sample far below", "a sample that may be above"],
+)
+def test_a_target_fails_if_it_is_surely_below_the_goal(killed, survived, mutants, is_below):
+    statuses = ["killed"] * killed + ["survived"] * survived
+    verdicts = [Verdict(NAMES[i], "learn/a.py", "number", s) for i, s in enumerate(statuses)]
+    existing = [SimpleNamespace(path="qstore_ray/learn/a.py")] * mutants
+    record = page.Record("learn", 1.0, 7, 2.0, 4.0, existing, verdicts, {})
+    found = page.below_goal([record])
+    assert bool(found) is is_below
+    assert all(line.startswith("learn: at most ") and "goal is 85 %" in line for line in found)
