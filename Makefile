@@ -174,13 +174,20 @@ clean: ## remove caches and build products; .venv and runs/ stay
 	rm -rf .import_linter_cache
 	find qstore_ray tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
+# A .venv of another machine, such as one in a folder that a container mounts: its Python is not here.
+ifneq ($(shell test ! -L $(BIN)/python || test -x $(BIN)/python || echo elsewhere),)
+.PHONY: elsewhere
+$(BIN)/uv: elsewhere
+elsewhere: ; @echo ".venv is of another machine: it is made again"
+endif
+
 # pip installs uv alone, by hash; uv then installs the rest in seconds instead of minutes.
 $(BIN)/uv: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python has no venv module here: sudo apt install python3-venv (Debian, Ubuntu)"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@
 
