@@ -14,6 +14,7 @@ from sklearn.datasets import load_iris
 
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
+from qstore_ray.data.augment.config import AUGMENTATIONS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
 from qstore_ray.federated.config import FederationConfig
@@ -63,8 +64,10 @@ GUIDES = [
     "models.md",
     "noise.md",
     "operations.md",
+    "predicting.md",
     "privacy.md",
     "review.md",
+    "runs.md",
     "training.md",
     "wide.md",
     *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
@@ -93,6 +96,7 @@ def test_a_guide_runs(guide: str) -> None:
         "hardware.md",
         "models.md",
         "noise.md",
+        "runs.md",
         "training.md",
         "tuning.md",
     ],
@@ -116,6 +120,8 @@ NOISE = {name: field for name, field in NoiseConfig.model_fields.items() if name
     ("guide", "family"),
     [
         ("callbacks.md", CALLBACKS),
+        ("data.md", AUGMENTATIONS),
+        ("data.md", STEPS),
         ("federated.md", FederationConfig.model_fields),
         *(("models.md", family) for family in MODELS),
         ("noise.md", NOISE),
