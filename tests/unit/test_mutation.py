@@ -108,7 +108,7 @@ def test_a_target_fails_if_it_is_surely_below_the_goal(killed, survived, mutants
     statuses = ["killed"] * killed + ["survived"] * survived
     verdicts = [Verdict(NAMES[i], "learn/a.py", "number", s) for i, s in enumerate(statuses)]
     existing = [SimpleNamespace(path="qstore_ray/learn/a.py")] * mutants
-    record = page.Record("learn", 1.0, 7, 2.0, 4.0, existing, verdicts, {})
+    record = page.Record("learn", 1.0, 7, 2.0, 4.0, 16.0, existing, verdicts, {})
     found = page.below_goal([record])
     assert bool(found) is is_below
     assert all(line.startswith("learn: at most ") and "goal is 85 %" in line for line in found)

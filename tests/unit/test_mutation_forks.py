@@ -14,7 +14,7 @@ import pytest
 
 from tools.mutation import copy
 from tools.mutation.forks import Ended, Fate, Forks, limit_cpu, sleeping_seconds
-from tools.mutation.server import _chosen, _verdict
+from tools.mutation.server import _chosen, _verdict, _work
 
 Answer = dict[str, Any]
 
@@ -143,6 +143,19 @@ def test_each_file_of_tests_has_its_share_of_the_time():
     assert sum(TESTS[name]["cpu"] for name in found) <= 2.0
     assert _chosen(MUTANT, {"f": names}, TESTS, 0.1) == found[:1], "one at least"
     assert _chosen(MUTANT, {}, TESTS, 2.0) == []
+
+
+def test_a_survivor_has_further_tests_and_a_verdict_depends_on_all_of_them():
+    tests = {name: {"failed": False, "functions": ["f"], **test} for name, test in TESTS.items()}
+    limits = {"test_seconds": 1.0, "mutant_seconds": 1.2, "survivor_seconds": 1.0}
+    plan = {"mutants": [{**MUTANT, "name": "mine"}], **limits}
+    (task,) = _work(plan, tests, frozenset({"f"}))
+    every = sorted(tests, key=lambda name: (tests[name]["cpu"], name))
+    assert task.names == _chosen(MUTANT, {"f": every}, TESTS, 1.2)
+    assert task.names + task.further == _chosen(MUTANT, {"f": every}, TESTS, 2.2)
+    assert "tests/unit/test_few.py::test_it" in task.further
+    assert len(task.marks) == len(task.names) + len(task.further)
+    assert task.again
 
 
 def test_a_verdict_depends_on_the_tests_that_it_is_by():

@@ -57,6 +57,9 @@ def main(words: Sequence[str] | None = None) -> None:
         "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
     )
     parser.add_argument(
+        "--survivor-seconds", type=float, default=16.0, help="of further tests if it survives these"
+    )
+    parser.add_argument(
         "--minutes", type=float, help="for each target; 0 only writes what is known"
     )
     parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
@@ -112,7 +115,8 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
     mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
     reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
     record = page.Record(
-        *(target, given.share, given.seed, given.test_seconds, given.mutant_seconds),
+        *(target, given.share, given.seed, given.test_seconds),
+        *(given.mutant_seconds, given.survivor_seconds),
         *(mutants, verdicts, reasons),
     )
     return record, stale
@@ -148,6 +152,7 @@ def _run(
         "ends": time.time() + 60.0 * (math.inf if given.minutes is None else given.minutes),
         "test_seconds": given.test_seconds,
         "mutant_seconds": given.mutant_seconds,
+        "survivor_seconds": given.survivor_seconds,
     }
     (place / "plan.json").write_text(json.dumps(plan))
     environment = {

@@ -121,11 +121,11 @@ def _made(path: str, source: str, sample: Sample) -> tuple[str, list[Mutant]]:
         meant = [each for each in group if id(each.original_node) not in wording]
         changes = [_change(module, each) for each in meant]
         for mutation, change in zip(meant, changes, strict=True):
-            if changes.count(change) > 1:
-                change += f" in {statements[id(mutation.original_node)]}"  # noqa: PLW2901
-            seen[change] += 1
-            again = f" #{seen[change]}" if seen[change] > 1 else ""
-            full = f"{path.removeprefix('qstore_ray/')}:{name}: {change}{again}"
+            place = f" in {statements[id(mutation.original_node)]}"
+            own = change + (place if changes.count(change) > 1 else "")
+            seen[own] += 1
+            again = f" #{seen[own]}" if seen[own] > 1 else ""
+            full = f"{path.removeprefix('qstore_ray/')}:{name}: {own}{again}"
             if full in sample or not number:
                 number += 1
                 kept.append(mutation)

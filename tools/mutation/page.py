@@ -25,7 +25,8 @@ _PACKAGES = ("mutmut", "pytest", "hypothesis", "numpy", "qiskit")
 _WHY = {"survived": "–", "unreached": "no test so fast calls the function"}
 _LIMITS = (
     "{written:.10}, {share:.0%} of the mutants (seed {seed}). A test takes at most "
-    "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}."
+    "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}, and further ones "
+    "of a mutant that survives these {survivor_seconds:g}."
 )
 _HEAD = """\
 # Mutation score
@@ -56,6 +57,7 @@ class Record:
         seed: Which part.
         test_seconds: A test that takes more CPU seconds was left out.
         mutant_seconds: CPU seconds of the tests of a mutant.
+        survivor_seconds: And of further tests of one that survives these.
         mutants: All that exist.
         verdicts: On those in the sample.
         reasons: Of the accepted survivors, by name.
@@ -66,6 +68,7 @@ class Record:
     seed: int
     test_seconds: float
     mutant_seconds: float
+    survivor_seconds: float
     mutants: list[Mutant]
     verdicts: list[Verdict]
     reasons: dict[str, Reason]
@@ -164,6 +167,7 @@ def _entry(record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "test_seconds": record.test_seconds,
         "mutant_seconds": record.mutant_seconds,
+        "survivor_seconds": record.survivor_seconds,
         **_row(record.total()),
         "files": {path: _row(found) for path, found in record.files().items()},
         "kinds": {k: {"tested": t, "missed": m} for k, (t, m) in record.kinds().items()},

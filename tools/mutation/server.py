@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import itertools
 import json
+import math
 import os
 import resource
 import subprocess
@@ -60,10 +61,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """In place of pytest's own loop, also in that tests which cannot be imported end it."""
     if session.testsfailed:
         raise session.Interrupted(f"{session.testsfailed} errors during collection")
-    from mutmut.state import state
-
     end_with_parent()
-    at_import = frozenset(state()._stats)  # noqa: SLF001 - of collection; see `__main__.py`
+    at_import = frozenset(_called())  # while tests were collected; see `__main__.py`
     plan = json.loads(Path(os.environ[PLAN]).read_text())
     items = {item.nodeid: item for item in session.items}
     forks = Forks(Path(plan["scratch"]), plan["processes"])
@@ -120,16 +119,22 @@ def _observe(forks: Forks, items: dict[str, pytest.Item], plan: dict[str, Any]) 
 
 def _watched(item: pytest.Item, seconds: float) -> dict[str, Any]:
     from mutmut.mutation.trampoline import set_mutant_under_test
-    from mutmut.state import state
 
     limit_cpu(seconds)
     before = set(sys.modules)
-    state()._stats.clear()  # noqa: SLF001
+    _called().clear()
     set_mutant_under_test("stats")
     failed = not _passes(item)
-    called = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
     new = sorted(set(sys.modules) - before)
-    return {"failed": failed, "functions": sorted(called), "imports": new}
+    return {"failed": failed, "functions": sorted(_called()), "imports": new}
+
+
+def _called() -> set[str]:
+    """The mutated functions that were called so far."""
+    from mutmut.state import state
+
+    found: set[str] = state()._stats  # noqa: SLF001 - mutmut keeps what its switches saw there
+    return found
 
 
 def _preload(libraries: Iterable[str]) -> None:
@@ -147,72 +152,102 @@ def _judge(
     tests: dict[str, Any],
     at_import: frozenset[str],
 ) -> None:
-    """Test the mutants of the plan and write a line for each."""
-    work = _work(plan, tests)
+    """Test the mutants of the plan and write a line for each.
+
+    A survivor has further tests: there are few, and most of those that this notices would be faults
+    of the tests that were chosen for it, not of the tests that exist.
+    """
+    work = _work(plan, tests, at_import)
     with Path(plan["verdicts"]).open("a") as out:
 
-        def write(mutant: dict[str, Any], **verdict: Any) -> None:
-            line = {"name": mutant["name"], "digest": mutant["digest"], **verdict}
+        def write(task: Task, **verdict: Any) -> None:
+            line = {"name": task.name, "digest": task.mutant["digest"], **verdict}
             print(json.dumps(line), file=out, flush=True)
 
-        some = []
-        for name, task in work.items():
+        first, further = [], []
+        for task in sorted(work, key=_shuffled):
             if not task.names:
-                write(task.mutant, status="unreached", seen=[])
+                write(task, status="unreached", seen=[])
             elif task.mutant["seen"] != task.marks:  # else the same tests have told of it before
-                some.append(name)
-        some.sort(key=_shuffled)
-        for _ in range(_TRIES):
-            lost = []
-            for ended in forks.run(
-                _forked([work[name] for name in some], items, plan, tests, at_import)
-            ):
-                if verdict := _verdict(ended, tests, work[ended.name].marks):
-                    write(work[ended.name].mutant, **verdict)
-                else:
-                    lost.append(ended.name)
-            some = lost
-    if some:
-        print("ended from outside, so without a verdict:", *some, sep="\n  ")
+                first.append((task, task.names))
+        for task, verdict in _tested(forks, first, items, tests, plan["ends"]):
+            if verdict["status"] == "survived" and task.further:
+                further.append((task, task.further))
+            else:
+                write(task, **verdict)
+        for task, verdict in _tested(forks, further, items, tests, math.inf):
+            write(task, **verdict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A mutant, its tests in their order, and what a verdict by them depends on."""
+    """A mutant and its tests.
+
+    Attributes:
+        mutant: as in the plan.
+        names: its tests, in their order.
+        further: those that it has if it survives them.
+        marks: all of these, with the digests of their files: what a verdict depends on.
+        again: whether the function is called by imports.
+    """
 
     mutant: dict[str, Any]
     names: list[str]
+    further: list[str]
     marks: list[str]
+    again: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the mutant."""
+        return str(self.mutant["name"])
 
 
-def _work(plan: dict[str, Any], tests: dict[str, Any]) -> dict[str, Task]:
+def _work(plan: dict[str, Any], tests: dict[str, Any], at_import: frozenset[str]) -> list[Task]:
     reach = _reach(tests, plan["test_seconds"])
-    found = {}
+    found = []
     for mutant in plan["mutants"]:
         names = _chosen(mutant, reach, tests, plan["mutant_seconds"])
-        marks = sorted(f"{name}@{tests[name]['digest']}" for name in names)
-        found[mutant["name"]] = Task(mutant, names, marks)
+        every = _chosen(mutant, reach, tests, plan["mutant_seconds"] + plan["survivor_seconds"])
+        marks = sorted(f"{name}@{tests[name]['digest']}" for name in every)
+        again = mutant["function"] in at_import
+        found.append(Task(mutant, names, every[len(names) :], marks, again))
     return found
 
 
-def _forked(
-    some: Iterable[Task],
+def _tested(
+    forks: Forks,
+    some: list[tuple[Task, list[str]]],
     items: dict[str, pytest.Item],
-    plan: dict[str, Any],
     tests: dict[str, Any],
-    at_import: frozenset[str],
-) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    for task in some:
-        if time.time() > plan["ends"]:
-            return  # what was tested is a random part of the sample
-        seconds = _MARGIN * sum(tests[name]["cpu"] for name in task.names) + _SPARE
-        again = task.mutant["function"] in at_import
-        chosen = [items[name] for name in task.names]
-        yield task.mutant["name"], _mutated(task.mutant["key"], chosen, seconds, again)
+    ends: float,
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """The verdict of the named tests on each mutant, of as many as begin before `ends`."""
+
+    def forked() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+        for task, names in some:
+            if time.time() > ends:
+                return  # what was tested is a random part of the sample
+            seconds = _MARGIN * sum(tests[name]["cpu"] for name in names) + _SPARE
+            chosen = [items[name] for name in names]
+            yield task.name, _mutated(task.mutant["key"], chosen, seconds, task.again)
+
+    for _ in range(_TRIES):
+        by_name = {task.name: (task, names) for task, names in some}
+        lost = []
+        for ended in forks.run(forked()):
+            task, names = by_name[ended.name]
+            if verdict := _verdict(ended, tests, task.marks):
+                yield task, verdict
+            else:
+                lost.append((task, names))
+        some = lost
+    if some:
+        print("ended from outside, so without a verdict:", *(task.name for task, _ in some))
 
 
-def _shuffled(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+def _shuffled(task: Task) -> bytes:
+    return hashlib.sha256(task.name.encode()).digest()
 
 
 def _reach(tests: dict[str, Any], seconds: float) -> dict[str, list[str]]:

@@ -12,7 +12,8 @@ def _sum(n: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "too_large"), [(4, 5, False), (3, 7, True), (1, 30, False), (6, 6, True)]
+    ("left", "right", "too_large"),
+    [(4, 5, False), (3, 7, True), (2, 10, False), (2, 11, True), (1, 30, False), (6, 6, True)],
 )
 def test_a_product_of_sums_has_as_many_terms_as_their_product(left, right, too_large):
     assert (left * right > MOST_TERMS and min(left, right) > 1) is too_large
