@@ -58,7 +58,7 @@ def _another_key(project: SmallProject) -> None:
         (_other_branch, "not feature: git switch main"),
         (_no_notes, "is empty: write a line"),
         (_released_before, "0.1.0 was released; type VERSION=0.1.1 or later"),
-        (_another_key, "commit a line there, such as\n  release ssh-ed25519"),
+        (_another_key, "commit a line such as\n  release ssh-ed25519"),
     ],
 )
 def test_what_is_not_fit_is_refused_and_nothing_changes(project, spoil, said, capsys):
