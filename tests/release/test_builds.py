@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-
 from tools.release.build import _only, _run
 
 _C = """\
