@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from tests.release.small_project import GIT, ROOT, SmallProject, small_project
 from tests.release.test_indexes import _wheel
-from tests.release.test_interrupted import _cut, _run, _signed, _tagged
+from tests.release.test_interrupted import _cut, _released, _rollback, _run, _signed, _tagged
 from tools.release.cut import open_next
 from tools.release.errors import ReleaseError
 from tools.release.index import FolderIndex
@@ -190,6 +191,34 @@ def test_a_publication_that_was_killed_leaves_no_file_of_its_own(project, tmp_pa
     assert not list(index.root.rglob("*.new"))
     page = (index.root / "simple/small-package/index.html").read_text()
     assert page.count("<a ") == 2
+
+
+def test_a_replacement_that_was_published_in_part_is_completed(project, tmp_path):
+    """The disk was full, or the rollback was killed, between the wheel and the sdist."""
+    index = FolderIndex(tmp_path / "index")
+    assert _cut(project) == 0
+    _released(project, "0.2.0", "bad")
+    for version in ("0.1.0", "0.2.0"):
+        assert _run(project, "publish", version, "--index", str(index.root)) == 0
+    _tagged(project, "0.2.0.post1", onto="v0.1.0")
+    built = project.root / "dist" / "0.2.0.post1"
+    index.add([_wheel(built, "0.2.0.post1")])
+    (built / "small_package-0.2.0.post1.tar.gz").write_bytes(b"")
+    _signed(project, "0.2.0.post1")
+    assert _rollback(project, "0.2.0", index) == 0
+    page = (index.root / "simple/small-package/index.html").read_text()
+    assert "small_package-0.2.0.post1.tar.gz" in page
+
+
+def test_an_index_on_a_full_disk_is_named_and_has_nothing_half(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)  # where a network's file system says it
+    index = FolderIndex(tmp_path / "index")
+    with pytest.raises(OSError, match=r"files/small_package-0\.1\.0"):
+        index.add([_wheel(tmp_path, "0.1.0")])
+    assert not list((index.root / "files").iterdir())
 
 
 def test_an_index_is_written_by_one_process_at_a_time(tmp_path):

@@ -91,7 +91,8 @@ def _given(example: str) -> Callable[[str], str]:
 def _key(text: str) -> Path:
     path = Path(_given("KEY=~/.ssh/id_ed25519")(text)).expanduser()
     if not path.is_file():
-        raise argparse.ArgumentTypeError(f"{path} does not exist: type KEY=~/.ssh/id_ed25519")
+        what = "is no file" if path.exists() else "does not exist"
+        raise argparse.ArgumentTypeError(f"{path} {what}: type KEY=~/.ssh/id_ed25519")
     return path.resolve()
 
 

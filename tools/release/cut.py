@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tools.release import changelog, numbers
 from tools.release.bare import call, try_wheel
 from tools.release.build import build, refuse_unless_same
-from tools.release.contents import refuse_if_missing
+from tools.release.contents import refuse_if_bound, refuse_if_missing
 from tools.release.errors import ReleaseError
 from tools.release.lock import Running
 from tools.release.notes import NOTES, attestations, notes
@@ -146,6 +146,7 @@ def prepare(
         built = _built(repository, commit, Path(scratch), steps, known=known)
         for archive in built:
             refuse_if_missing(archive, repository.tracked(staged.package), staged.unpacked)
+        refuse_if_bound(built[1])
         with steps.step(
             "every file of the package is in the sdist and the wheel; metadata checked"
         ):

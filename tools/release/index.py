@@ -60,7 +60,8 @@ class FolderIndex:
                         "version"
                     )
             for file in files:
-                _replace(self.root / "files" / file.name, file.read_bytes())
+                if not (self.root / "files" / file.name).exists():
+                    _replace(self.root / "files" / file.name, file.read_bytes())
             self._write_pages()
 
     def withdraw(self, name: str, version: Version, reason: str) -> list[str]:
@@ -167,7 +168,8 @@ def _replace(target: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         shutil.copymode(target, begun) if target.exists() else begun.chmod(0o644)
         begun.replace(target)
-    except OSError:  # a full disk
+    except OSError as error:  # a full disk
+        error.filename = str(target)
         begun.unlink(missing_ok=True)
         raise
 

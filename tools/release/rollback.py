@@ -73,9 +73,11 @@ def rollback(
 
 
 def _was_interrupted(project: Project, bad: Version, good: Version, index: str) -> bool:
-    """True if an earlier rollback released the good code again, and the index has not got it."""
-    target = folder_index(index)
-    return _replaces(good, bad) and target is not None and not target.has(project.name, good)
+    """True if an earlier rollback released the good code again, and the index may lack a file."""
+    target, built = folder_index(index), project.root / "dist" / str(good)
+    if not _replaces(good, bad) or target is None:
+        return False
+    return built.is_dir() or not target.has(project.name, good)
 
 
 def _replaces(good: Version, bad: Version) -> bool:
