@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from qstore_ray.review.changes import ReviewScope
 from qstore_ray.review.flaw import Flaw
+from qstore_ray.review.levels import is_test
 from qstore_ray.review.source import physical_lines
 
 SHORTEST: Final = 6
@@ -95,7 +96,7 @@ def _in_file(
         copies = [
             _Copy(path, at, _length(lines, start, compared[path], at))
             for path, at in places[window]
-            if path != lines.path or at < start  # of two in one file, the second is reported
+            if _is_first(scope, lines.path, start, compared[path], at)
         ]
         best = max(copies, key=lambda each: each.length, default=None)
         if best is None or best.length < SHORTEST:
@@ -108,9 +109,15 @@ def _in_file(
         start += best.length
 
 
-def _is_test(path: str) -> bool:
-    """Whether a file is of tests, which repeat lines so that each can be read by itself."""
-    return any(part.startswith("test") for part in path.split("/"))
+def _is_first(scope: ReviewScope, path: str, start: int, other: CodeLines, at: int) -> bool:
+    """Whether the other place counts as the first of the two: the second one is reported.
+
+    Of two places under review, that is the one that comes first by path and line.
+    """
+    if (other.path, at) < (path, start):
+        return True
+    new = other.path != path and scope.has(other.path, other.numbers[at : at + SHORTEST])
+    return other.path != path and not new
 
 
 def _length(one: CodeLines, start: int, other: CodeLines, at: int) -> int:
@@ -130,7 +137,7 @@ def _flaw(path: str, numbers: Sequence[int], copy: _Copy, other: CodeLines) -> F
     where = "lines" if copy.path == path else f"{copy.path}, lines"
     return Flaw(
         rule="QS120",
-        level="note" if _is_test(path) else "warning",
+        level="note" if is_test(path) else "warning",
         path=path,
         line=numbers[0],
         end_line=numbers[-1],
