@@ -1,8 +1,8 @@
 """QS120: six or more lines under review that stand elsewhere in the project, too.
 
-Lines are compared without indentation, comments and blank lines; imports and docstrings do not
-count. Six short lines, such as closing brackets, are no duplicate: a piece has at least `_LEAST`
-characters.
+Lines are compared without indentation, comments and blank lines. Imports, docstrings, arguments
+that have a line of their own (`wires=wires,`) and rows of numbers do not count: two calls of one
+function look alike, and so do two matrices. A piece has at least `_LEAST` characters.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _MOST_PLACES: Final = 50
 _COMMENT: Final = re.compile(r"(^|\s+)#\s.*$")
 _QUOTES: Final = re.compile(r'^[rbuRBU]{0,2}("""|\'\'\')')
 _IMPORT: Final = re.compile(r"^(from\s+\S+\s+)?import\s")
+
+_ARGUMENT: Final = re.compile(r"^\*{0,2}\w+(\s*:[^=()]+)?(\s*=\s*[-\w.\"']+)?,$")
+_NUMBERS: Final = re.compile(r"^[][(){},\s\d.+*/jeE-]*$")
 
 
 class CodeLines(NamedTuple):
@@ -78,7 +81,8 @@ def code_lines(path: str, text: str) -> CodeLines:
         if _IMPORT.match(code):
             closing = ")" if "(" in code and ")" not in code else ""
             continue
-        if code := _COMMENT.sub("", code):
+        code = _COMMENT.sub("", code)
+        if not _NUMBERS.match(code) and not _ARGUMENT.match(code):
             numbers.append(number)
             texts.append(code)
     return CodeLines(path, numbers, texts)

@@ -11,6 +11,9 @@ from qstore_ray.review.rules.surroundings import Surroundings, plain
 
 _OPENS = "get_secret_value"
 _NAMES = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|CREDENTIAL", re.IGNORECASE)
+_PLACES = re.compile(r"_(?:PATH|FILE|DIR|NAME)$", re.IGNORECASE)
+"""How a variable ends that says where a secret is."""
+
 _PRINTS = {"print", "pprint", "warn", "warnings.warn", "typer.echo", "click.echo", "announce",
            "sys.stdout.write", "sys.stderr.write", "mlflow.log_param", "mlflow.log_params",
            "mlflow.set_tag", "mlflow.set_tags", "wandb.log"}  # fmt: skip
@@ -59,9 +62,8 @@ def _secret(node: ast.AST, around: Surroundings) -> str:
 
 
 def _named(nodes: list[ast.expr]) -> bool:
-    return any(
-        isinstance(node, ast.Constant) and bool(_NAMES.search(str(node.value))) for node in nodes
-    )
+    names = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
+    return any(_NAMES.search(name) and not _PLACES.search(name) for name in names)
 
 
 RULE = CodeRule(

@@ -190,6 +190,25 @@ def test_a_copy_in_tests_is_a_note(repository_):
     assert flaw.level == "note"
 
 
+CALL = """    wrap(
+        name=name,
+        wires=wires,
+        static=False,
+        params,
+        *rest,
+        depth: int = 3,
+        noise="none",
+    )
+"""
+MATRIX = "m = [\n" + "    [1, 0, 0, 0, 0, 0, -0.5j],\n" * 9 + "]\n"
+
+
+def test_arguments_and_numbers_are_not_compared():
+    assert code_lines("a.py", CALL)[1:] == ([1], ["wrap("])
+    assert code_lines("a.py", MATRIX)[1:] == ([1], ["m = ["])
+    assert code_lines("a.py", "f(a,\nb=g(c),\nd=e + 1,\n)")[2] == ["f(a,", "b=g(c),", "d=e + 1,"]
+
+
 def test_comments_docstrings_and_imports_are_not_compared():
     text = (
         'import a\nfrom b import (\n    c,\n)\n"""Text\nmore\n"""\nx = 1  # one\n# two\n\ny = "#"\n'

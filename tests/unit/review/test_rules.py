@@ -180,6 +180,7 @@ HOLDS = {
         "log.warning('the token of %s is refused', account.name)",
         "import os\ntoken = os.environ['IBM_TOKEN']\nconnect(token)",
         "import os\nhome = os.environ['HOME']\nprint(home)",
+        "import os\nfile = os.environ['IBM_TOKEN_PATH']\nraise ValueError(f'no file {file}')",
     ],
 }
 

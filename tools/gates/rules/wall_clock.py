@@ -12,7 +12,7 @@ from qstore_ray.review.rules.surroundings import NAMING, Surroundings
 from tools.gates.rules.base import Found, RepositoryRule
 from tools.gates.source import Repository
 
-_CLOCKS = {"time.time", "time.time_ns", "datetime.datetime.now", "datetime.datetime.utcnow"}
+_CLOCKS = {"time.time", "datetime.datetime.now", "datetime.datetime.utcnow"}
 _WORDS = re.compile(r"\btime\b|\bdatetime\b")
 
 
