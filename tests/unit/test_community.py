@@ -19,6 +19,7 @@ from qstore_ray.learn.schedules import SCHEDULES, Horizon, Tick, get_schedule
 from tools.first_change import __main__ as first_change
 from tools.first_change import checks
 from tools.first_change.steps import _FILE, _TEST, DONE, STEPS
+from tools.gates.side_by_side import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
@@ -152,6 +153,18 @@ def test_a_name_that_git_lacks_is_asked_for_before_the_commit(
     for setting in (("user.name", "Some One"), ("user.email", "some@example.com")):
         subprocess.run(["git", "config", *setting], cwd=tmp_path, check=True)
     assert "the last commit lacks" in checks.committed()
+
+
+def test_of_make_check_only_what_failed_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """In whichever order the gates end; they are here what every environment has."""
+    bad = "python -c \"import sys; sys.exit('a.py:1: wrong')\""
+    commands = ["python -c \"print('all well')\"", bad, "python -c \"print('well, too')\""]
+    assert run_all(commands, processes=3) == 1
+    printed = capfd.readouterr()
+    said = checks.of_failed_gates((printed.out + printed.err).splitlines()).splitlines()
+    assert said[0].startswith(f"+ {bad}")
+    assert said[1:] == ["a.py:1: wrong", f"failed: {bad} (exit code 1)"]
+    assert checks.of_failed_gates(["make: cc: No such file"]) == "make: cc: No such file"
 
 
 def test_ctrl_c_ends_it_without_a_trace(
