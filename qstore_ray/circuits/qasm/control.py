@@ -36,7 +36,7 @@ def run_for(state: ProgramState, token: Token) -> None:
     if state.cursor.accept("["):
         elements: list[Any] = list(state.values.span(None))
         state.cursor.expect("]")
-    elif state.cursor.sees("{"):
+    elif state.cursor.sees("{") and kind.text not in ("float", "angle"):
         elements = list(state.values.span(None))
     else:
         elements = _elements(state, token)
@@ -45,7 +45,8 @@ def run_for(state: ProgramState, token: Token) -> None:
     end = state.cursor.at
     for element in elements:
         state.cursor.at = start
-        state.values.scopes.append({name.text: element})
+        value = state.values.converted(name, kind.text, element)
+        state.values.scopes.append({name.text: value})
         try:
             if _breaks(state):
                 break
