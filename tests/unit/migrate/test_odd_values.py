@@ -282,10 +282,11 @@ def test_what_aliases_repeat_counts_as_text(tmp_path, monkeypatch):
     """A file of 1 MiB with twenty aliases would grow by a factor of thousand."""
     monkeypatch.setattr(reading, "_LARGEST_WRITTEN_OUT", 200)
     file = tmp_path / "old.yaml"
-    file.write_text(f"training: {{max_shots: 4, epochs: 2, tags: &a [{'1, ' * 20}], more: [*a, *a]}}")
+    start = "training: {max_shots: 4, epochs: 2, base_shots: 4"
+    file.write_text(f"{start}, tags: &a [{'1, ' * 20}], more: [*a, *a]}}")
     with pytest.raises(DataError, match="aliases written out"):
         migrate_file(file)
-    file.write_text(f"training: {{max_shots: 4, epochs: 2, tags: [{'1, ' * 20}]}}")
+    file.write_text(f"{start}, tags: [{'1, ' * 20}]}}")
     assert migrate_file(file).product == "q_store"
 
 
