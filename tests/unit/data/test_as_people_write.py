@@ -307,3 +307,18 @@ def test_an_index_that_was_written_several_times(tmp_path: Path, times: int):
     table = load(path).schema.table
     assert table.names == ("a",)
     assert len(table.left_out) == times
+
+
+def test_a_path_that_is_not_there_names_the_near_one(tmp_path: Path, monkeypatch):
+    near = _write(tmp_path / "train.csv", ["a,label", "1,0"])
+    for path in (tmp_path / "trian.csv", tmp_path / "Train.csv", f"file://{tmp_path}/train.cvs"):
+        with pytest.raises(DataError, match="no such file") as caught:
+            load(path)
+        assert caught.value.fix == f"Did you mean {str(near)!r}? Check the path."
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such file") as caught:
+        load("elsewhere.csv")
+    assert caught.value.fix == "Check the path 'elsewhere.csv'; it begins at the working folder."
+    with pytest.raises(DataError, match="no file matches") as caught:
+        load("data/*.csv")
+    assert "working folder" in caught.value.fix
