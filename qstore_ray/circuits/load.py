@@ -126,7 +126,8 @@ def _made(given: Any) -> tuple[Any, str]:
     """What the user's function returned, and its name; anything but a function as it is."""
     if isinstance(given, str) and is_name(given):
         return called(imported(given), given), given
-    if callable(given) and not isinstance(given, type) and not _is_of_qiskit(given):
+    is_other = not isinstance(given, type) and not _is_of_qiskit(given)
+    if is_other and callable(given) and _root(given) != "qiskit":  # its operators can be called
         name = getattr(given, "__qualname__", type(given).__name__)
         return called(given, name), name
     return given, ""
@@ -170,9 +171,14 @@ def _is_of_qiskit(made: Any) -> bool:
     )
 
 
+def _root(made: Any) -> str:
+    """The package of its class."""
+    return type(made).__module__.partition(".")[0]
+
+
 def _no_circuit_error(made: Any, maker: str) -> ConfigError:
     kind = f"the class {made.__name__}" if isinstance(made, type) else type(made).__name__
-    root = type(made).__module__.partition(".")[0]
+    root = _root(made)
     parts = made if isinstance(made, list | tuple) else ()
     if root in _EXPORTS:
         fix = f"Export it as OpenQASM and give the text: {_EXPORTS[root]}."

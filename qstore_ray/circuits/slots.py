@@ -127,13 +127,11 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _columns(names: Sequence[str], features: FeatureNames | None, own: bool) -> dict[str, int]:
-    if features is None:
-        return _numbered(names, FEATURE_STEMS, own)
-    if isinstance(features, str):
-        found = _numbered(names, (features,), own)
-        if not found:
+    if features is None or isinstance(features, str):
+        found = _numbered(names, FEATURE_STEMS if features is None else (features,))
+        if features is not None and not found:
             raise _unknown_slots_error(features, names)
-        return found
+        return found if own else _from_zero(found)
     if callable(features):
         chosen = sorted((name for name in names if features(name)), key=_natural)
         if not chosen:
@@ -150,8 +148,8 @@ def _columns(names: Sequence[str], features: FeatureNames | None, own: bool) -> 
     return {name: column for column, name in enumerate(chosen)}
 
 
-def _numbered(names: Sequence[str], stems: Sequence[str], own: bool) -> dict[str, int]:
-    """Columns by the numbers in the names; those from 1 on are moved to begin at 0."""
+def _numbered(names: Sequence[str], stems: Sequence[str]) -> dict[str, int]:
+    """Columns by the numbers in the names."""
     pattern = re.compile(rf"_?(?:{'|'.join(map(re.escape, stems))})(?:[\[_]?(\d+)[\]_]?)?")
     matches = ((name, pattern.fullmatch(name)) for name in names)
     columns = {name: int(match[1] or 0) for name, match in matches if match}
@@ -162,8 +160,13 @@ def _numbered(names: Sequence[str], stems: Sequence[str], own: bool) -> dict[str
             value=sorted(columns),
             fix="Name the features x[0], x[1], …, or list them in `features`.",
         )
+    return columns
+
+
+def _from_zero(columns: dict[str, int]) -> dict[str, int]:
+    """Plain names that are numbered from 1 on begin at column 0."""
     from_one = sorted(columns.values()) == list(range(1, len(columns) + 1))
-    if from_one and not own and not any(map(_ELEMENT.fullmatch, columns)):
+    if from_one and not any(map(_ELEMENT.fullmatch, columns)):
         return {name: number - 1 for name, number in columns.items()}
     return columns
 
@@ -173,7 +176,7 @@ def _called(wanted: str, names: Sequence[str]) -> list[str]:
     if wanted in names:
         return [wanted]
     same = [name for name in names if _natural(name) == _natural(wanted)]
-    found = same or sorted(_numbered(names, (wanted,), own=True), key=_natural)
+    found = same or sorted(_numbered(names, (wanted,)), key=_natural)
     if not found:
         raise _unknown_slots_error(wanted, names)
     return found

@@ -44,20 +44,21 @@ def measured_fidelities(
             counts.
     """
     is_estimated = getattr(backend, "mitigates", False)  # by IBM's Estimator: values alone
-    counts = can_count(backend) and not takes_no_shots(backend) and not is_estimated
-    _check(template, backend, counts=counts)
+    has_counts = not takes_no_shots(backend) and not is_estimated
+    counter = backend if has_counts and can_count(backend) else None
+    _check(template, backend, counts=counter is not None)
     n, times = len(bindings), len(others)
     rows = np.vstack([np.hstack([bindings.rows, other.rows]) for other in others])
     params = np.vstack([np.hstack([_by_row(bindings), _by_row(other)]) for other in others])
     asked = Bindings(rows, params)
     drawn: dict[str, Any] = {} if key is None else {"key": key._replace(n_rows=n)}
     circuit = _there_and_back(template)
-    if not (can_count(backend) and counts):
+    if counter is None:
         zeros = (zeros_projector(template.n_qubits),)
         values = backend.evaluate(circuit, zeros, asked, **drawn).values
         return values.reshape(times, n)
     every = Observable((PauliTerm(0, 2**template.n_qubits - 1, 1.0),))  # measures all qubits
-    found = backend.counts(circuit, (every,), asked, **drawn)
+    found = counter.counts(circuit, (every,), asked, **drawn)
     (outcomes,) = found.outcomes
     shares = [seen[~bits.any(axis=1)].sum() / seen.sum() for bits, seen in outcomes]
     return np.array(shares, float).reshape(times, n)

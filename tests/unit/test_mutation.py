@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tools.mutation import copy, page
+from tools.mutation.lines import read_lines, write_whole
 from tools.mutation.verdicts import Reason, Verdict, matched, read_reasons, sampled, score, wilson
 
 NAMES = [f"learn/a.py:f: {i} → {i + 1}" for i in range(4000)]
@@ -94,3 +97,33 @@ def test_the_page_is_what_its_record_says():
 def test_mutmut_is_told_where_the_package_is():
     project = tomllib.loads((copy.ROOT / "pyproject.toml").read_text())
     assert project["tool"]["mutmut"]["source_paths"] == ["qstore_ray"]
+
+
+@pytest.mark.parametrize(
+    ("killed", "survived", "mutants", "is_below"),
+    [(84, 16, 100, True), (85, 15, 100, False), (70, 30, 1000, True), (80, 20, 1000, False)],
+    ids=["all, below", "all, at the goal", "a sample far below", "a sample that may be above"],
+)
+def test_a_target_fails_if_it_is_surely_below_the_goal(killed, survived, mutants, is_below):
+    statuses = ["killed"] * killed + ["survived"] * survived
+    verdicts = [Verdict(NAMES[i], "learn/a.py", "number", s) for i, s in enumerate(statuses)]
+    existing = [SimpleNamespace(path="qstore_ray/learn/a.py")] * mutants
+    record = page.Record("learn", 1.0, 7, 2.0, 4.0, 16.0, existing, verdicts, {})
+    found = page.below_goal([record])
+    assert bool(found) is is_below
+    assert all(line.startswith("learn: at most ") and "goal is 85 %" in line for line in found)
+
+
+def test_what_a_killed_run_wrote_last_is_not_in_the_way(tmp_path: Path):
+    """A record of hundreds of tests is written in pieces, and a kill may come between them."""
+    record = tmp_path / "verdicts.jsonl"
+    assert read_lines(record) == []
+    record.write_text('{"name": "a"}\n{"name": "b"}\n{"name": "c", "se')
+    assert [each["name"] for each in read_lines(record)] == ["a", "b"]
+    with record.open("a") as out:
+        print(json.dumps({"name": "d"}), file=out)
+    assert [each["name"] for each in read_lines(record)] == ["a", "b", "d"]
+    record.write_text('{"na')
+    assert read_lines(record) == read_lines(record) == []
+    write_whole(record, "all")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(record.name, "all")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ MAIN = ("main", "master")
 _SECONDS = 900
 _LONGEST = 72
 _LAST_LINES = 12
+_FLAGS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 
 _TRY = """
 from qstore_ray.learn.schedules.inverse_time import InverseTime
@@ -44,6 +46,8 @@ assert get_schedule("{NAME}", {{"gamma": 0.5}}).at(2, 10) == 0.5
 
 def on_a_branch() -> str:
     """Whether the work is on a branch of its own."""
+    if not _git("rev-parse", "--git-dir"):
+        return f"{ROOT} is no git repository: git clone it"
     name = _git("branch", "--show-current")
     return f"the branch is {name or 'none'}" if name in {"", *MAIN} else ""
 
@@ -104,6 +108,11 @@ def clean() -> str:
 
 def committed() -> str:
     """Whether the change is in one commit whose subject is one short line."""
+    if not _git("var", "GIT_AUTHOR_IDENT"):
+        return (
+            "git does not know your name: git config user.name 'Your Name', and "
+            "git config user.email 'you@example.com'"
+        )
     if left := _git("status", "--porcelain", "--", "qstore_ray", "tests", "docs", "CHANGELOG.md"):
         return f"not committed: {', '.join(line[3:] for line in left.splitlines())}"
     files = set(_git("show", "--name-only", "--format=", "HEAD").split())
@@ -127,11 +136,20 @@ def _run(*words: str) -> str:
 
 def _command(*words: str) -> str:
     """Run a program in the repository; its last lines if it fails."""
-    done = subprocess.run(
-        words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
+    try:
+        done = subprocess.run(
+            words, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False,
+            timeout=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"no end after {_SECONDS // 60} minutes: {' '.join(words)}"
     lines = (done.stdout + done.stderr).strip().splitlines()
     return "" if done.returncode == 0 else _last(lines) or f"exit code {done.returncode}"
+
+
+def _environment() -> dict[str, str]:
+    """Without what `make -n`, `make -s` or `make -j` of the caller would say to a make of ours."""
+    return {name: value for name, value in os.environ.items() if name not in _FLAGS}
 
 
 def _last(lines: Sequence[str]) -> str:
@@ -139,7 +157,7 @@ def _last(lines: Sequence[str]) -> str:
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-c", "log.showSignature=false", *words]
+    command = ["git", "-c", "log.showSignature=false", "-c", "core.quotePath=false", *words]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.mutation import copy, page
+from tools.mutation.lines import read_lines
 from tools.mutation.mutants import Mutant, Sample, write_mutants
 from tools.mutation.server import PLAN
 from tools.mutation.verdicts import Verdict, matched, read_reasons
@@ -31,11 +32,23 @@ _PYTEST = (
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Test each target in turn; all of them have a record then, and the page is written."""
+    """Test each target in turn; all of them have a record then, and the page is written.
+
+    With `--only`, `--survivors` or `--tests` what became of each mutant is printed, nothing else.
+    """
     parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
     parser.add_argument("targets", nargs="*", default=TARGETS, help="below qstore_ray; default all")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants, by their names")
     parser.add_argument("--seed", type=int, default=7, help="of the sample")
+    parser.add_argument(
+        "--only", action="append", default=[], help="the mutants of this name, or pattern with *"
+    )
+    parser.add_argument(
+        "--survivors", action="store_true", help="those that the record has without a reason"
+    )
+    parser.add_argument(
+        "--tests", action="append", default=[], help="a file of tests; default those of the target"
+    )
     parser.add_argument("--work", help="folder of the copy and the verdicts")
     parser.add_argument("--fresh", action="store_true", help="forget the verdicts of earlier runs")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -44,10 +57,15 @@ def main(words: Sequence[str] | None = None) -> None:
         "--mutant-seconds", type=float, default=4.0, help="of tests for each mutant"
     )
     parser.add_argument(
+        "--survivor-seconds", type=float, default=16.0, help="of further tests if it survives these"
+    )
+    parser.add_argument(
         "--minutes", type=float, help="for each target; 0 only writes what is known"
     )
     parser.add_argument("--no-write", action="store_true", help="print the figures, write no file")
     given = parser.parse_args(words)
+    if given.survivors:
+        given.only += page.unexplained(given.targets)
     work = copy.folder(given.work)
     if given.fresh:
         shutil.rmtree(work, ignore_errors=True)
@@ -56,11 +74,17 @@ def main(words: Sequence[str] | None = None) -> None:
         record, lines = _record(target, given, work)
         records.append(record)
         stale += lines
-    page.show(records)
+        if given.only or given.tests:
+            page.show_each(record)
+    if not (given.only or given.tests):
+        page.show(records)
+    if given.only or given.tests:
+        return
     if not given.no_write and set(given.targets) <= set(TARGETS):
         page.write(records, TARGETS)
-    if stale:
-        raise SystemExit("\n".join(f"{REASONS.name}: {line}" for line in stale))
+    failures = [f"{REASONS.name}: {line}" for line in stale] + page.below_goal(records)
+    if failures:
+        raise SystemExit("\n".join(failures))
 
 
 def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Record, list[str]]:
@@ -69,7 +93,7 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
     root = place / "copy"
     copy.refresh(root)
     os.chdir(root)  # mutmut reads its configuration from the working folder
-    sample = Sample(given.seed, given.share)
+    sample = Sample(given.seed, given.share, tuple(given.only))
     make = partial(write_mutants, root, kept=place / "made", sample=sample)
     with Pool(given.processes) as pool:
         mutants = [each for found in pool.imap(make, copy.sources(target)) for each in found]
@@ -79,7 +103,10 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
         _run(place, root, target, chosen, given)
     known = _known(place)
     verdicts = [
-        Verdict(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"])
+        Verdict(
+            *(each.name, each.path.removeprefix("qstore_ray/"), each.kind, found["status"]),
+            found.get("killer"),
+        )
         for each in chosen
         if (found := _valid(known.get(each.name), each))
     ]
@@ -88,7 +115,8 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
     mine = [each for each in read_reasons(REASONS) if each.mutant.startswith((target, "*"))]
     reasons, stale = matched(mine, verdicts, [(each.name, each.kind) for each in mutants])
     record = page.Record(
-        *(target, given.share, given.seed, given.test_seconds, given.mutant_seconds),
+        *(target, given.share, given.seed, given.test_seconds),
+        *(given.mutant_seconds, given.survivor_seconds),
         *(mutants, verdicts, reasons),
     )
     return record, stale
@@ -97,16 +125,16 @@ def _record(target: str, given: argparse.Namespace, work: Path) -> tuple[page.Re
 def _run(
     place: Path, root: Path, target: str, chosen: list[Mutant], given: argparse.Namespace
 ) -> None:
-    files = copy.tests(target)
-    digests = {path: copy.digest(root / path) for path in files}
+    files = given.tests or copy.tests(target)
+    mark = copy.helpers_digest(root, sorted({each.function for each in chosen}))
+    digests = {path: f"{copy.digest(root / path)}{mark}" for path in files}
     known = _known(place)
     pending = []
     for mutant in chosen:
         found = _valid(known.get(mutant.name), mutant)
-        killer = (found or {}).get("killer")
-        file, _, mark = (killer or "::@").partition("::")[0], "", (killer or "@").rpartition("@")[2]
-        if found and found["status"] in {"killed", "timeout"}:
-            if not killer or digests.get(file) == mark:
+        if found and "killer" in found:
+            name, _, digest = found["killer"].rpartition("@")
+            if digests.get(name.partition("::")[0]) == digest:
                 continue
             found = None
         pending.append({**asdict(mutant), "seen": (found or {}).get("seen")})
@@ -117,17 +145,20 @@ def _run(
         "mutants": pending,
         "digests": digests,
         "tests": str(place / "tests.jsonl"),
+        "imports": str(place / "imports.json"),
         "verdicts": str(place / "verdicts.jsonl"),
         "scratch": str(scratch),
         "processes": given.processes,
         "ends": time.time() + 60.0 * (math.inf if given.minutes is None else given.minutes),
         "test_seconds": given.test_seconds,
         "mutant_seconds": given.mutant_seconds,
+        "survivor_seconds": given.survivor_seconds,
     }
     (place / "plan.json").write_text(json.dumps(plan))
     environment = {
         **os.environ,
         PLAN: str(place / "plan.json"),
+        "MUTANT_UNDER_TEST": "stats",  # which functions are called by imports
         "PYTHONPATH": str(root),
         "TMPDIR": str(scratch),
     }
@@ -139,9 +170,7 @@ def _run(
 
 def _known(place: Path) -> dict[str, dict[str, Any]]:
     """The last verdict on each mutant."""
-    path = place / "verdicts.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {each["name"]: each for each in map(json.loads, lines)}
+    return {each["name"]: each for each in read_lines(place / "verdicts.jsonl")}
 
 
 def _valid(found: dict[str, Any] | None, mutant: Mutant) -> dict[str, Any] | None:

@@ -81,3 +81,16 @@ def tests(target: str) -> list[str]:
 def digest(path: Path) -> str:
     """A short hash of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def helpers_digest(root: Path, functions: list[str]) -> str:
+    """A short hash of what tests share (conftest.py, strategies, …), and of `functions`.
+
+    A test file that stays the same asserts something else if a helper changes, and may call a
+    function that is new.
+    """
+    found = hashlib.sha256("\n".join(functions).encode())
+    for path in sorted((root / "tests").rglob("*.py")):
+        if not path.name.startswith("test_"):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:6]

@@ -1,8 +1,9 @@
 """The mutants of a file, each with a name that stays the same when other lines change.
 
 mutmut numbers the mutants of a function, so that every number moves when a line is added. Here the
-name is file, function, the changed text, and its occurrence in the function:
-`learn/losses.py:_huber: -delta → +delta`.
+name is file, function and the changed text: `learn/losses.py:_huber: -delta → +delta`. Where a
+function has the same change more than once, the statement is added, and only if that is the same,
+too, a number: so a reason stays with its mutant when such a change is added further up.
 
 The texts of errors are left as they are. A test of every word would only repeat the source.
 """
@@ -28,10 +29,13 @@ from mutmut.mutation.file_mutation import (
 from mutmut.mutation.trampoline_templates import mangle_function_name
 from mutmut.utils.format_utils import get_mutant_name
 
-from tools.mutation.verdicts import sampled
+from tools.mutation.lines import write_whole
+from tools.mutation.verdicts import is_named, sampled
 
 _CONTEXT = 30  # characters kept on each side of what changed
-_RULES = "without texts of errors"  # what is kept is made again if this changes
+_STATEMENT = 60  # characters kept of a statement
+_RULES = "without texts of errors, repeated changes by statement"
+"""What is kept is made again if this changes."""
 _KINDS: tuple[tuple[type[cst.CSTNode], str], ...] = (
     (cst.BaseNumber, "number"),
     (cst.BaseString, "string"),
@@ -71,12 +75,18 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Sample:
-    """Which mutants are made: about `share` of all, the same ones for the same `seed`."""
+    """Which mutants are made: about `share` of all, the same ones for the same `seed`.
+
+    With `only`, the mutants that have one of these names or patterns instead.
+    """
 
     seed: int
     share: float
+    only: tuple[str, ...] = ()
 
     def __contains__(self, name: object) -> bool:
+        if self.only:
+            return any(is_named(str(name), each) for each in self.only)
         return sampled(str(name), self.seed, self.share)
 
 
@@ -92,7 +102,8 @@ def write_mutants(root: Path, path: str, kept: Path, sample: Sample) -> list[Mut
     if not record.exists():
         code, found = _made(path, source, sample)
         kept.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"code": code, "mutants": [asdict(each) for each in found]}))
+        made = {"code": code, "mutants": [asdict(each) for each in found]}
+        write_whole(record, json.dumps(made))
     saved = json.loads(record.read_text())
     (root / path).write_text(saved["code"])
     return [Mutant(**each) for each in saved["mutants"]]
@@ -101,19 +112,20 @@ def write_mutants(root: Path, path: str, kept: Path, sample: Sample) -> list[Mut
 def _made(path: str, source: str, sample: Sample) -> tuple[str, list[Mutant]]:
     """The code of the file with its mutants, and what they are."""
     module, mutations, *ignored = create_mutations(path, source)
-    wording = _wording(module)
+    wording, statements = _wording(module), _statements(module)
     digests = compute_function_hashes(source)
     found, kept = [], []
     for (name, mangled), group in _by_function(module, mutations):
         seen: Counter[str] = Counter()
         number = 0
-        for mutation in group:
-            if id(mutation.original_node) in wording:
-                continue
-            change = _change(module, mutation)
-            seen[change] += 1
-            again = f" #{seen[change]}" if seen[change] > 1 else ""
-            full = f"{path.removeprefix('qstore_ray/')}:{name}: {change}{again}"
+        meant = [each for each in group if id(each.original_node) not in wording]
+        changes = [_change(module, each) for each in meant]
+        for mutation, change in zip(meant, changes, strict=True):
+            place = f" in {statements[id(mutation.original_node)]}"
+            own = change + (place if changes.count(change) > 1 else "")
+            seen[own] += 1
+            again = f" #{seen[own]}" if seen[own] > 1 else ""
+            full = f"{path.removeprefix('qstore_ray/')}:{name}: {own}{again}"
             if full in sample or not number:
                 number += 1
                 kept.append(mutation)
@@ -181,6 +193,33 @@ def _literals(node: cst.CSTNode) -> Iterator[int]:
         yield id(node)
     for child in node.children:
         yield from _literals(child)
+
+
+def _statements(module: cst.Module) -> dict[int, str]:
+    """The beginning of the smallest statement around each node, by the node's id."""
+    found: dict[int, str] = {}
+    around: list[tuple[cst.CSTNode, str]] = []
+
+    class Statements(cst.CSTVisitor):
+        def on_visit(self, node: cst.CSTNode) -> bool:
+            if isinstance(node, cst.BaseSmallStatement | cst.BaseCompoundStatement):
+                lines = module.code_for_node(node).splitlines()
+                code = [line for line in lines if not line.lstrip().startswith(("#", "@"))]
+                if not isinstance(node, cst.BaseSmallStatement):
+                    code = [line for line in code if line.strip()][:1]
+                text = re.sub(r"\s+", " ", " ".join(code)).strip()
+                short = text if len(text) <= _STATEMENT else f"{text[:_STATEMENT]}…"
+                around.append((node, short))
+            if around:
+                found[id(node)] = around[-1][1]
+            return True
+
+        def on_leave(self, original_node: cst.CSTNode) -> None:
+            if around and around[-1][0] is original_node:
+                around.pop()
+
+    module.visit(Statements())
+    return found
 
 
 def _change(module: cst.Module, mutation: Mutation) -> str:

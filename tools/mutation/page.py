@@ -25,7 +25,8 @@ _PACKAGES = ("mutmut", "pytest", "hypothesis", "numpy", "qiskit")
 _WHY = {"survived": "–", "unreached": "no test so fast calls the function"}
 _LIMITS = (
     "{written:.10}, {share:.0%} of the mutants (seed {seed}). A test takes at most "
-    "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}."
+    "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}, and further ones "
+    "of a mutant that survives these {survivor_seconds:g}."
 )
 _HEAD = """\
 # Mutation score
@@ -36,12 +37,13 @@ from [`mutation.json`](../benchmarks/results/mutation.json); the goal is {goal} 
 
 [mutmut](https://github.com/boxed/mutmut) makes the mutants, of every function and method without a
 decorator, but leaves the texts of errors as they are. The tests are those in the package's folder
-of `tests/unit`, and the laws that are about it. A mutant is noticed if a test fails, or if it takes
-more than three times as long as its tests; it survives if all pass that there was time for, or if
-no test that is fast enough calls the function. The figures count every mutant, also those that
-cannot be noticed, such as a `<` for a `<=` where both give the same; a reason is written beside
-those. Where a sample was tested, the interval is Wilson's and covers the share among all mutants
-with 95 % confidence.
+of `tests/unit`, and the laws that are about it. A mutant is noticed if a test fails, if the process
+crashes, if it takes more than three times as long as its tests, or if it waits forever. It survives
+if all pass that there was time for, or if no test that is fast enough calls the function. The
+figures count every mutant, also those that cannot be noticed, such as a `<` for a `<=` where both
+give the same; a reason is written beside those. Where a sample was tested, the interval is Wilson's
+and covers the share among all mutants with 95 % confidence. `make mutation` fails if a package is
+below the goal whatever the sample, and if a reason is no longer needed.
 """
 
 
@@ -55,6 +57,7 @@ class Record:
         seed: Which part.
         test_seconds: A test that takes more CPU seconds was left out.
         mutant_seconds: CPU seconds of the tests of a mutant.
+        survivor_seconds: And of further tests of one that survives these.
         mutants: All that exist.
         verdicts: On those in the sample.
         reasons: Of the accepted survivors, by name.
@@ -65,6 +68,7 @@ class Record:
     seed: int
     test_seconds: float
     mutant_seconds: float
+    survivor_seconds: float
     mutants: list[Mutant]
     verdicts: list[Verdict]
     reasons: dict[str, Reason]
@@ -106,6 +110,32 @@ def show(records: list[Record]) -> None:
                 print(f"{each.status:9s} {each.kind:10s} {each.name}")
 
 
+def show_each(record: Record) -> None:
+    """Print what became of each mutant, and by which test."""
+    for each in record.verdicts:
+        killer = f" by {each.killer.rpartition('@')[0]}" if each.killer else ""
+        print(f"{each.status:9s} {each.name}{killer}")
+
+
+def unexplained(targets: Sequence[str]) -> list[str]:
+    """The names of the survivors in the record that have no reason."""
+    entries = json.loads(RESULTS.read_text())["targets"]
+    survivors = [
+        each for entry in entries if entry["target"] in targets for each in entry["survivors"]
+    ]
+    return [each["name"] for each in survivors if not each["reason"]]
+
+
+def below_goal(records: list[Record]) -> list[str]:
+    """A sentence for each target whose score is below the goal, whatever the sample."""
+    return [
+        f"{record.target}: at most {100 * record.total().interval[1]:.1f} % of the mutants are "
+        f"noticed, the goal is {100 * GOAL:.0f} %"
+        for record in records
+        if record.total().interval[1] < GOAL
+    ]
+
+
 def write(records: list[Record], order: Sequence[str]) -> None:
     """Write the JSON and the page; targets that were not tested now keep what they have.
 
@@ -137,11 +167,19 @@ def _entry(record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "test_seconds": record.test_seconds,
         "mutant_seconds": record.mutant_seconds,
+        "survivor_seconds": record.survivor_seconds,
         **_row(record.total()),
         "files": {path: _row(found) for path, found in record.files().items()},
         "kinds": {k: {"tested": t, "missed": m} for k, (t, m) in record.kinds().items()},
         "survivors": [
-            {**asdict(each), "reason": _reason(record, each)} for each in record.survivors()
+            {
+                "name": each.name,
+                "path": each.path,
+                "kind": each.kind,
+                "status": each.status,
+                "reason": _reason(record, each),
+            }
+            for each in record.survivors()
         ],
     }
 

@@ -27,12 +27,14 @@ class Verdict:
         path: The file it is in, below the package.
         kind: What was changed.
         status: `killed`, `timeout`, `survived`, or `unreached` if no fast test calls the function.
+        killer: The test that failed, with the digest of its file; None for a crash or a timeout.
     """
 
     name: str
     path: str
     kind: str
     status: str
+    killer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,15 @@ class Reason:
         """Whether the reason is for this mutant."""
         if self.kind is not None and self.kind != verdict.kind:
             return False
-        return self.mutant == verdict.name or fnmatchcase(verdict.name, _literal(self.mutant))
+        return is_named(verdict.name, self.mutant)
 
 
-def _literal(pattern: str) -> str:
-    """`[` in a name is a bracket of the code, never a set of characters."""
-    return pattern.replace("[", "[[]")
+def is_named(name: str, pattern: str) -> bool:
+    """Whether a mutant has this name, or one that the pattern with `*` matches.
+
+    `[` in a pattern is a bracket of the code, never a set of characters.
+    """
+    return name == pattern or fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def sampled(name: str, seed: int, share: float) -> bool:

@@ -36,7 +36,7 @@ def run_for(state: ProgramState, token: Token) -> None:
     if state.cursor.accept("["):
         elements: list[Any] = list(state.values.span(None))
         state.cursor.expect("]")
-    elif state.cursor.sees("{"):
+    elif state.cursor.sees("{") and kind.text not in ("float", "angle"):
         elements = list(state.values.span(None))
     else:
         elements = _elements(state, token)

@@ -285,5 +285,5 @@ def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | Para
     total: float | ParameterExpression = angle.offset
     for kind, slot, scale in angle.terms:
         scaled = slots[kind][slot] if scale == 1.0 else scale * slots[kind][slot]
-        total = scaled + total if total != 0.0 else scaled
+        total = scaled + total
     return total

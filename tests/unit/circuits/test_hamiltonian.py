@@ -131,3 +131,8 @@ def test_the_first_points_of_the_sphere_in_numbers():
     np.testing.assert_allclose(np.cos(thetas), 1 - 2 * u, atol=1e-9)
     np.testing.assert_allclose(phis, 2 * math.pi * v, atol=1e-9)
     assert spread_over_sphere(0) == []
+
+
+def test_the_library_takes_four_steps_of_time_1():
+    """A model is saved by the name of its encoding: another default would change its circuit."""
+    assert hamiltonian(3, 2).template == hamiltonian(3, 2, steps=4, time=1.0).template

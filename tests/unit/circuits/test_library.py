@@ -456,3 +456,23 @@ def test_products_of_features_are_around_their_center():
         away = center - x[0]
         expected = [*x[0], away[0] * away[1], away[0] * away[2], away[1] * away[2]]
         np.testing.assert_allclose(found, [expected], rtol=1e-15)
+
+
+@pytest.mark.parametrize("size", ["n_qubits", "n_features", "layers"])
+def test_a_size_below_1_is_refused_by_its_name(size: str):
+    with pytest.raises(CircuitError, match="must be at least 1") as caught:
+        _circuit(**{size: 0})
+    assert (caught.value.field, caught.value.value) == (size, 0)
+
+
+def test_a_circuit_is_named_after_its_parts_and_how_they_are_joined():
+    assert _circuit("angle", "basic").name == "angle+basic"
+    assert _circuit("angle", "basic", reuploading=True).name == "angle*basic"
+
+
+def test_a_row_of_zeros_is_no_state_and_is_found():
+    x = _data("amplitude")
+    x[3] = 0.0
+    with pytest.raises(DataError, match="row 3 is all zeros") as caught:
+        _circuit("amplitude").amplitudes(x)
+    assert caught.value.field == "x"

@@ -9,10 +9,12 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import AnnotatedOperation, InverseModifier, Parameter
 from qiskit.circuit.library import RXGate
+from qiskit.quantum_info import Clifford, SparsePauliOp
 
 from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.load import circuit_of_rows, is_name, kept_circuit, load_circuit
 from qstore_ray.circuits.qasm.source import AS_TEXT
+from qstore_ray.circuits.qasm.text import circuit_text
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.errors import CircuitError, ConfigError
 
@@ -183,3 +185,47 @@ def test_features_that_are_none_are_the_value_of_the_error():
         ) as caught:
             act(TEXT, [])
         assert (caught.value.field, caught.value.value) == ("features", [])
+
+
+def test_an_operation_of_qiskit_that_is_no_instruction_is_a_circuit():
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    found = load_circuit(Clifford(circuit)).template
+    assert found.n_qubits == 2
+    assert {"cx", "h"} <= {op.gate for op in found.ops}
+
+
+class Lookalike:
+    """Named as Qiskit's class is, but of another library."""
+
+
+Lookalike.__name__ = "QuantumCircuit"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [SparsePauliOp("ZZ"), Parameter("x"), Lookalike()],
+    ids=lambda each: type(each).__module__,
+)
+def test_other_objects_of_qiskit_and_other_classes_of_its_names_are_no_circuits(given):
+    with pytest.raises(ConfigError, match=f"{type(given).__name__} is no circuit"):
+        load_circuit(given)
+
+
+TEN = (
+    "OPENQASM 3.0;\ninput float[64] _w_10_;\ninput float[64] _w_2_;\nqubit q;\n"
+    "rx(_w_10_) q; rz(_w_2_) q;\n"
+)
+
+
+def test_parameters_of_a_vector_are_in_the_order_of_their_numbers_unless_the_text_says_otherwise():
+    assert _angles(TEN) == [param(1), param(0)]
+    assert _angles(f"{TEN}{AS_TEXT}\n") == [param(0), param(1)]
+
+
+def test_a_text_of_ours_may_be_told_which_its_features_are():
+    """It says how many row angles and parameters it has; names say the same."""
+    found = load_circuit(circuit_text(OWN), features="x")
+    assert found.n_features == OWN.n_features
+    assert found.template == OWN.template

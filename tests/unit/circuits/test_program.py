@@ -56,6 +56,8 @@ RUN = {
     "int n = 2; def f(int m) { x q[n - m]; } { int n = 9; f(1); }": "x 1",
     "gate g a { h a; } g q[1]; gate k(t) a, b { rx(t) a; cx a, b; g b; } k(0.5) q[0], q[2];":
         "h 1; rx(0.5) 0; cx 0,2; h 2",
+    "for int i in {2, 0} x q[i];": "x 2; x 0",
+    "for float t in {0.5, 2 * 0.75} rx(t) q[0];": "rx(0.5) 0; rx(1.5) 0",
     "x q[0]; end; y q[0];": "x 0",
     "x q[0]; for int i in [0:2] { if (i == 1) { end; } x q[1]; } y q[0];": "x 0; x 1",
     "#pragma braket verbatim\n# pragma braket result x\npragma braket result y\nh q[0];": "h 0",

@@ -537,3 +537,33 @@ def test_an_angle_that_is_no_real_number_names_its_gate():
         assert (error.message, error.field, error.value) == (message, "circuit", value)
     assert _real(2 + 0j, "rx") == 2.0
     assert type(_real(2, "rx")) is float
+
+
+def test_a_sum_of_trained_parameters_is_an_angle_of_several_slots():
+    circuit = QuantumCircuit(1)
+    circuit.rx(2 * P[1] + P[0] - 0.5, 0)
+    (op,) = from_qiskit(circuit).template.ops
+    assert op.angles == (param(0, offset=-0.5).plus(param(1, 2.0)),)
+
+
+def test_an_angle_without_a_value_at_0_is_refused_with_what_it_is():
+    p = Parameter("p")
+    circuit = QuantumCircuit(1)
+    circuit.rx(p * p / p, 0)
+    with pytest.raises(CircuitError, match="an angle of rx has no value where its") as caught:
+        from_qiskit(circuit)
+    assert (caught.value.field, caught.value.value) == ("circuit", str(p * p / p))
+
+
+def test_an_angle_that_is_one_slot_is_a_parameter_of_qiskit():
+    """Not an expression of it: what takes circuits by their parameters looks for the class."""
+    ops = (Op("rx", (0,), (param(0),)), Op("ry", (0,), (row(0),)))
+    circuit = to_qiskit(Template(1, ops, n_rows=1, n_params=1))
+    assert [type(step.operation.params[0]) for step in circuit.data] == [type(X[0])] * 2
+
+
+def test_a_start_from_amplitudes_cannot_be_written_as_gates():
+    with pytest.raises(CircuitError, match="cannot be written as gates") as caught:
+        to_qiskit(Template(1, (), initial="amplitudes"))
+    assert (caught.value.field, caught.value.value) == ("initial", "amplitudes")
+    assert "initial=" in caught.value.fix

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit
+from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import (
     AnnotatedOperation,
     ControlModifier,
@@ -337,3 +337,30 @@ def test_a_gate_named_as_one_of_qiskits_is_what_it_says_it_is():
         gate.name = name
         circuit.append(gate, [0])
         assert from_qiskit(circuit).template.ops == (Op("h", (0,)),)
+
+
+class _Broken(Gate):
+    def _define(self):
+        raise ValueError(f"'{self.label}'")
+
+
+def test_the_reason_of_a_gate_that_cannot_be_decomposed_is_told_whole():
+    """Quotes around it go; its words stay."""
+    circuit = QuantumCircuit(1)
+    circuit.append(_Broken("mine", 1, [], label="X needs Y and X"), [0])
+    with pytest.raises(CircuitError, match="the gate mine cannot be decomposed: ") as caught:
+        from_qiskit(circuit)
+    assert caught.value.message.endswith(": X needs Y and X")
+
+
+def test_qubits_of_a_transpiled_circuit_are_in_the_order_from_before():
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    line = [[0, 1], [1, 0], [1, 2], [2, 1], [2, 3], [3, 2]]
+    device = transpile(
+        circuit, coupling_map=line, initial_layout=[3, 2], optimization_level=0, seed_transpiler=0
+    )
+    found = from_qiskit(device)
+    assert found.wires == (3, 2)
+    assert [(op.gate, op.qubits) for op in found.template.ops] == [("h", (0,)), ("cx", (0, 1))]

@@ -170,6 +170,22 @@ def test_a_curve_that_hardly_moves_is_a_plateau():
     assert _kinds(1.1 - 1e-2 * T[:30]) == []
 
 
+@pytest.mark.parametrize(
+    ("curve", "advice"),
+    [
+        (CURVES["constant"], "Try another learning rate, other initial parameters, or another"),
+        (CURVES["noise"], "Try another learning rate, other initial parameters, or another"),
+        (np.r_[np.linspace(1.0, 1.2, 5), np.full(30, 1.2)], "Try another learning rate, other"),
+        (CURVES["decay and noise"], "Lower the learning rate."),
+    ],
+    ids=["constant", "noise", "risen and flat", "fallen and noisy"],
+)
+def test_a_plateau_says_what_to_try(curve, advice):
+    (finding,) = DETECTOR.findings(list(curve))
+    assert finding.kind == "plateau"
+    assert f"epochs. {advice}" in finding.message
+
+
 # --------------------------------------------------------------------------------------- gradients
 
 

@@ -81,6 +81,11 @@ def test_the_largest_numbers_are_sent_and_the_share_is_rounded(keep, count):
 def test_of_equal_numbers_the_first_is_sent():
     (sent,) = _sent(TopK(0.5), [np.array([1.0, -1.0, 1.0, 1.0])])
     np.testing.assert_array_equal(sent.own, [1.0, -1.0, 0.0, 0.0])
+    signs = np.random.default_rng(0).choice([-1.0, 1.0, 2.0], 300)
+    (sent,) = _sent(TopK(0.5), [signs])
+    (twos,), (ones,) = np.nonzero(signs == 2.0), np.nonzero(signs != 2.0)
+    (places,) = np.nonzero(sent.own)
+    assert places.tolist() == sorted([*twos, *ones[: 150 - len(twos)]])
 
 
 def test_workers_that_send_different_places_add_up():

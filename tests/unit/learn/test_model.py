@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qiskit.quantum_info import SparsePauliOp
 
 from qstore_ray.errors import CircuitError, ConfigError, QStoreError, UnknownNameError
 from qstore_ray.learn.config import ModelConfig
@@ -194,3 +195,9 @@ def test_a_wrong_loss_says_what_to_take():
         _model(loss="mse")
     with pytest.raises(ConfigError, match="cross_entropy"):
         _model(loss="binary_cross_entropy")
+
+
+def test_an_operator_has_as_many_qubits_as_the_circuit_that_is_taken_by_default():
+    assert ModelConfig(observables=[SparsePauliOp("ZIIX")]).observables == ["X0 Z3"]
+    with pytest.raises(CircuitError, match="the operator is of 2 qubits, the circuit has 4"):
+        ModelConfig(observables=[SparsePauliOp("ZZ")])

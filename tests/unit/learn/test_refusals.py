@@ -28,7 +28,7 @@ from qstore_ray.learn.kernel.overlap import check_overlaps
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.learn.optimizers.gcans import GCANS
 from qstore_ray.learn.optimizers.sgd import SGD
-from qstore_ray.learn.overlap_circuits import WIDEST
+from qstore_ray.learn.overlap_circuits import WIDEST, measured_fidelities
 from qstore_ray.learn.targets import TargetScaling, nothing_to_learn
 from qstore_ray.learn.weights import (
     check_class_weight,
@@ -42,7 +42,16 @@ TOO_WIDE = (
     f"this backend has no states, and pairs are compared by circuits of at most {WIDEST} qubits, "
     f"the circuit has {WIDEST + 1}"
 )
+NO_PARAMETERS = (
+    "Name fewer parameters in features, take head = 'linear' or input_scaling = true, "
+    "or compare rows by a quantum kernel, which needs no parameters."
+)
+NO_COUNTS = (
+    "this backend has neither states nor counts, and its states are compared on at most "
+    f"{WIDEST} qubits, the circuit has {WIDEST + 1}"
+)
 BACKEND = StatevectorBackend()
+NOTHING = Bindings(np.zeros((1, 0)), np.zeros(0))
 AMPLITUDES = Template(1, (Op("ry", (0,), (param(0),)),), n_params=1, initial="amplitudes")
 
 
@@ -77,6 +86,16 @@ REFUSALS: dict[str, Refusal] = {
         lambda: _model(pre_layers=[2], encoding="basis"), CircuitError, "model.encoding", "basis",
         "layers cannot be trained in front of basis encoding, which has no derivative",
         "Take the encoding angle, or leave pre_layers out.",
+    ),
+    "a model without parameters": (
+        lambda: build_model(
+            ModelConfig(circuit=Template(1, (Op("ry", (0,), (row(0),)),), n_rows=1), head="none",
+                        observables=["Z0"]),
+            n_features=1, n_classes=2,
+        ),
+        ConfigError, "model.circuit", "circuit",
+        "there is nothing to train: the circuit has no parameters besides its features",
+        NO_PARAMETERS,
     ),
     "layers without a head": (
         lambda: _model(head="none", post_layers=[3], observables=["Z0", "Z1", "X0"]),
@@ -132,6 +151,12 @@ REFUSALS: dict[str, Refusal] = {
         BACKEND.name,
         TOO_WIDE,
         "Take the backend statevector, or the projected kernel.",
+    ),
+    "a metric of a wide circuit without counts": (
+        lambda: measured_fidelities(BACKEND, Template(WIDEST + 1, ()), NOTHING, [NOTHING]),
+        ConfigError, "trainer.backend", BACKEND.name,
+        NO_COUNTS,
+        "Take another optimizer, for example 'spsa'.",
     ),
     "labels of other rows": (
         lambda: alignment(np.eye(3), np.zeros(2)), DataError, "labels", (2,),

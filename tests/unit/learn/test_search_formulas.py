@@ -132,6 +132,13 @@ def test_icans_takes_the_rows_of_the_component_with_the_best_gain():
     assert found.tolist() == [rows[np.argmax(gain)]] == [15.0]
 
 
+def test_icans_counts_what_the_bend_of_the_loss_costs():
+    """Gain a row (1 − b/2) g² / s − b σ² / 2s² of s = 2, 1 rows: 1.125 and 0.95, then 1.05."""
+    optimizer = get_optimizer("gcans", {"rule": "individual", "min_rows": 2, "lipschitz": 1.0})
+    square, variance = np.array([3.5, 1.6]), np.array([6.0, 1.0])
+    assert optimizer._rows(square, variance, np.zeros(1), 0.5).tolist() == [1.0]
+
+
 @pytest.mark.parametrize("rule", ["global", "individual"])
 def test_gcans_begins_with_few_rows_and_ends_with_the_whole_batch(rule):
     optimizer = get_optimizer("gcans", {"rule": rule, "min_rows": 4, "decay": 0.9})

@@ -24,7 +24,7 @@ from qstore_ray.review.sarif import to_sarif
 from qstore_ray.review.source import SourceFile
 from tests.unit.review.test_review import ALONE, SEED, Repository
 
-FAULT = "import numpy as np\nnp.random.seed(1)\n"
+FAULT = "import numpy as np\nnp.random.rand(1)\n"
 
 
 @pytest.fixture

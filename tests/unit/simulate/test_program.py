@@ -358,3 +358,16 @@ def test_constant_rotations_have_no_slots():
     program = _program(1, Op("ry", (0,), (const(0.3),)))
     assert program.offsets.tolist() == [0.3]
     assert program.slots.size == 0
+
+
+def test_a_circuit_of_quarter_turns_is_no_rotation_in_their_frame():
+    """Z0 was X0 before them, and Z1 was X0 Y1; a rotation that is not fixed stays, by its X0."""
+    ops = (Op("h", (0,)), Op("s", (0,)), Op("cz", (0, 1)), Op("sx", (1,)))
+    z = z_observables(2)
+    rotations, terms = pauli_rotations(Template(2, ops), z, quarter_turns=True)
+    assert rotations == []
+    assert [(t.x, t.z, t.coefficient) for t in terms] == [(1, 0, 1.0), (3, 2, 1.0)]
+    turned = Template(2, (*ops, Op("rz", (0,), (param(0),))), n_params=1)
+    (rotation,), _ = pauli_rotations(turned, z, quarter_turns=True)
+    assert (rotation.x, rotation.z) == (1, 0)
+    assert len(pauli_rotations(turned, z)[0]) > 1

@@ -150,3 +150,25 @@ def test_circuits_that_end_on_all_qubits_stay_whole():
     template = convolutional(8)
     assert tail.compile_cut(template, z_observables(8)) is None
     assert tail.compile_cut(convolutional(4), (z_observables(4)[3],)) is None
+
+
+def layered(n_qubits: int, tail_gates: int) -> Template:
+    """A layer on all qubits, then gates on the last two."""
+    ops = [Op("ry", (q,), (row(q),)) for q in range(n_qubits)]
+    for q in range(n_qubits):
+        ops += [Op("rx", (q,), (param(2 * q),)), Op("rz", (q,), (param(2 * q + 1),))]
+    ops += [Op("cx", (q, q + 1)) for q in range(n_qubits - 1)]
+    a, b, slot = n_qubits - 2, n_qubits - 1, 2 * n_qubits
+    for _ in range(tail_gates):
+        ops += [Op("ry", (a,), (param(slot),)), Op("rz", (b,), (param(slot + 1),)),
+                Op("cx", (a, b)), Op("rx", (a,), (param(slot + 2),)), Op("cx", (b, a))]  # fmt: skip
+        slot += 3
+    return Template(n_qubits, tuple(ops), n_qubits, slot)
+
+
+def test_a_short_tail_is_not_worth_its_density_matrices():
+    seen = (z_observables(9)[8],)
+    assert tail.compile_cut(layered(9, 1), seen) is None
+    cut = tail.compile_cut(layered(9, 4), seen)
+    assert cut is not None
+    assert len(cut.head.kept) == 2
