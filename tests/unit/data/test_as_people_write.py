@@ -322,3 +322,16 @@ def test_a_path_that_is_not_there_names_the_near_one(tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match="no file matches") as caught:
         load("data/*.csv")
     assert "working folder" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"), [("0,5", 'params.decimal = ","'), ("5 %", "without it"), ("five", "")]
+)
+def test_rows_to_predict_on_in_another_notation(tmp_path: Path, cell: str, hint: str):
+    lines = ["a;b;label", *(f"{a};{i};{i % 2}" for i, a in enumerate(A))]
+    signature = Signature.of(load(_write(tmp_path / "t.csv", lines)))
+    rows_to_predict = _write(tmp_path / "p.csv", ["a;b", f"{cell};1"])
+    with pytest.raises(DataError, match="not a number") as caught:
+        read_unlabelled(str(rows_to_predict), signature).rows.arrow("a")
+    assert hint in caught.value.fix
+    assert caught.value.fix.endswith("leave the value empty if it is missing.")
