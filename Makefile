@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 RELEASE := .venv/release/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
-IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder --basetemp $$(mktemp -d -t XXXXXX)/t
+IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder --basetemp "$$(mktemp -d -t XXXXXX)/t"
 CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
 	tests/unit/train/test_full_storage.py tests/ray/test_hung_ray.py
 USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
@@ -39,7 +39,7 @@ test: $(STAMP) $(RELEASE) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp "$$(mktemp -d -t XXXXXX)/t" -m "not slow"
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -54,13 +54,13 @@ test-all: $(STAMP) $(RELEASE) ## run all tests, and the laws on twice as many ex
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
-	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
+	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp "$$(mktemp -d -t XXXXXX)/t" $(CHAOS_TESTS) $(ARGS)
 
 # Children of tests and workers of Ray write files of their own, which the program combines.
 coverage: $(STAMP) $(RELEASE) ## run the tests; which lines and branches they reach, by package (25 minutes)
 	$(BIN)/python -m coverage erase
-	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest $(IN_PARALLEL) \
-		--basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" --cov --cov-report= \
+	COVERAGE_FILE="$(CURDIR)/.coverage" $(BIN)/python -m pytest $(IN_PARALLEL) \
+		--basetemp "$$(mktemp -d -t XXXXXX)/t" -m "not slow" --cov --cov-report= \
 		--ignore tests/architecture/test_coverage.py $(ARGS)  # it looks at the last record
 	$(BIN)/python benchmarks/covered.py
 
@@ -132,7 +132,7 @@ sbom: $(STAMP) .venv/audit/.stamp ## write dist/sbom.json, the locked packages a
 	.venv/audit/bin/python security/sbom.py
 
 workflows-check: $(RELEASE) ## check .github/ with a fork of actionlint that is on PyPI
-	.venv/release/bin/jactionlint --shellcheck $(CURDIR)/.venv/release/bin/shellcheck
+	.venv/release/bin/jactionlint --shellcheck "$(CURDIR)/.venv/release/bin/shellcheck"
 	.venv/release/bin/shellcheck .ci/run tools/release/image_check
 
 sdist: $(RELEASE) ## build the tag of VERSION= twice, in two folders, and leave its sdist in dist/
@@ -140,6 +140,9 @@ sdist: $(RELEASE) ## build the tag of VERSION= twice, in two folders, and leave 
 
 wheels: $(RELEASE) ## build the wheels of this platform from that sdist (VERSION=; Linux: needs Docker)
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .venv/release/bin/cibuildwheel --output-dir wheelhouse "dist/qstore_ray-$(VERSION).tar.gz"
+
+release-notes: $(RELEASE) ## write the notes of the tag of VERSION= for the sdist and wheels in dist/
+	.venv/release/bin/python -m tools.release notes "$(VERSION)"
 
 release: docs $(RELEASE) ## build, try, sign and tag a release (VERSION=1.2.3 KEY=~/.ssh/id_ed25519)
 	.venv/release/bin/python -m tools.release cut "$(VERSION)" --key "$(KEY)"
@@ -150,7 +153,7 @@ publish: $(RELEASE) ## publish what `make release` built (VERSION= INDEX=/srv/in
 rollback: $(RELEASE) ## withdraw a bad version, release the good one again (VERSION= REASON= INDEX= KEY=)
 	.venv/release/bin/python -m tools.release rollback "$(VERSION)" --key "$(KEY)" --index "$(INDEX)" --reason "$$REASON"
 
-image-check: ## build the image on Debian's own Python and train in it (buildah, root; 15 minutes)
+image-check: ## build the image on Debian's own Python and train in it (WHEEL= too; buildah, root; 10 minutes)
 	tools/release/image_check
 
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
@@ -171,13 +174,20 @@ clean: ## remove caches and build products; .venv and runs/ stay
 	rm -rf .import_linter_cache
 	find qstore_ray tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
+# A .venv of another machine, such as one in a folder that a container mounts: its Python is not here.
+ifneq ($(shell test ! -L $(BIN)/python || test -x $(BIN)/python || echo elsewhere),)
+.PHONY: elsewhere
+$(BIN)/uv: elsewhere
+elsewhere: ; @echo ".venv is of another machine: it is made again"
+endif
+
 # pip installs uv alone, by hash; uv then installs the rest in seconds instead of minutes.
 $(BIN)/uv: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python has no venv module here: sudo apt install python3-venv (Debian, Ubuntu)"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@
 
@@ -204,7 +214,7 @@ $(RELEASE): $(BIN)/uv requirements-release.lock
 # The exact engine is C. A machine without a compiler gets one from PyPI.
 ifeq ($(shell command -v cc || command -v gcc || command -v clang),)
 COMPILER := requirements-cc.lock
-export CC := $(CURDIR)/$(BIN)/python -m ziglang cc
+export CC := '$(CURDIR)/$(BIN)/python' -m ziglang cc
 endif
 
 $(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/engines/native/*.* qstore_ray/simulate/engines/native/*/*.*)

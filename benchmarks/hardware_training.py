@@ -234,18 +234,15 @@ def _circuit(case: Case) -> Any:
 
 
 def trainings(folder: Path, only: str = "") -> dict[str, Any]:
-    """All of them, and the environments of the peers."""
-    environments = sorted({plan.environment for plan in PLANS} - {""})
+    """All of them, or those whose name contains `only`, and the environments that they need."""
+    plans = [plan for plan in PLANS if only in f"{plan.who} {plan.method}"]
+    environments = sorted({plan.environment for plan in plans} - {""})
     for name in environments:
         make(name)
     folder.mkdir(parents=True, exist_ok=True)
     path = write_task(folder)
-    rows = []
-    for number, plan in enumerate(PLANS):
-        if only in f"{plan.who} {plan.method}":
-            rows.append(train(plan, path, folder / f"{number}"))
     return {
-        "rows": rows,
+        "rows": [train(plan, path, folder / f"{n}") for n, plan in enumerate(plans)],
         "environments": {name: versions(name) for name in environments},
         "task": {
             "qubits": QUBITS, "layers": LAYERS, "parameters": len(read(path).params),

@@ -1,6 +1,9 @@
 """A kernel matrix of 2,000 rows, ours and others': ZZ feature map on 8 features, exact.
 
-    python benchmarks/kernels.py     everything, into results/kernels.json and docs/performance.md
+    python benchmarks/kernels.py     everything, into results/kernels.json
+
+The section of docs/performance.md is written with the rest of that page, by `python
+benchmarks/peers/run.py --page`.
 
 Each library runs in a process of its own with one thread on one core, in the environments of
 `peers/`. First its matrix of 8 rows must agree with ours to 1e-8. Then it and ours take turns.
@@ -29,9 +32,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before nu
 
 import numpy as np  # noqa: E402
 from environments import OWN, make, versions  # noqa: E402
-from kernel_page import renew  # noqa: E402
 from process import Failure, Peer, Server  # noqa: E402
-from record import RESULTS, write  # noqa: E402
+from record import write  # noqa: E402
 
 SEED, ROWS, FEATURES, SUBSET = 7, 2000, 8, 8
 AGREEMENT, LIMIT_S = 1e-8, 400.0
@@ -161,7 +163,7 @@ def scaling() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Compare with each peer, then with more workers; write the numbers and the page's section."""
+    """Compare with each peer, then with more workers; write the numbers."""
     environments = {name: make(name) for name in ("qiskit", "pennylane")}
     core = max(os.sched_getaffinity(0))
     x = np.random.default_rng(SEED).uniform(0, 2, (ROWS, FEATURES))
@@ -181,8 +183,6 @@ def main() -> None:
         "kernels", SEED, rows, matrix_rows=ROWS, features=FEATURES, feature_map="ZZ, 2 repetitions",
         workers=scaling(), environments={name: versions(name) for name in environments},
     )  # fmt: skip
-    results, docs = RESULTS / "kernels.json", HERE.parent / "docs"
-    renew(docs / "performance.md", results, os.path.relpath(results, docs))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python benchmarks/noise.py           into results/noise.json and docs/noise-performance.md
     python benchmarks/noise.py shots     the shots alone, into the same
     python benchmarks/noise.py exact     the steps with and without noise alone, into the same
+    python benchmarks/noise.py page      the page again, from the last numbers
 
 Circuit: RY(x) on each qubit, then layers of RY, RZ on each and a chain of CX; ⟨Z⟩ of each qubit; 32
 rows. After every gate, on each of its qubits, X, Y or Z with probability p/4 each; a qubit is read
@@ -240,6 +241,9 @@ def shots(folder: Path, core: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, write the numbers and the page."""
+    if sys.argv[1:] == ["page"]:
+        write_page()
+        return
     environments = [name for name in ("pennylane", "qiskit", "tensorcircuit") if make(name) >= 0.0]
     core = max(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="noise-") as scratch:

@@ -23,6 +23,7 @@ _COMMANDS: Final = (
     (re.compile(r"\bsync_run\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore runs sync \1`"),
     (re.compile(r"\bStudyResult\.load\('STORAGE', '([^']*)'\)"), r"`qstore tune show \1`"),
     (re.compile(r"\bTrainedModel\.save\b"), "`qstore export`"),
+    (re.compile(r"\bestimate_job\(\)"), "`qstore estimate`"),
     (re.compile(r"\bCall stop_cluster\(\)"), "Type `qstore cluster down`"),
     (re.compile(r"\bcall stop_cluster\(\)"), "type `qstore cluster down`"),
 )

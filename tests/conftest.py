@@ -38,7 +38,12 @@ ENVIRONMENT = {
     "HF_DATASETS_OFFLINE": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-ABSENT = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
+ABSENT = (
+    "RAY_ADDRESS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID",
+    # Git sets these for its hooks and `rebase --exec`, and follows them instead of the folder that
+    # it is called in: a test that makes a repository would commit to the one it runs from.
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+)  # fmt: skip
 
 # The imports of a collection leave no garbage to speak of; see `pytest_collection_finish`.
 gc.disable()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from federation.private import spread
+
+_NUMBER = re.compile(r"[\d–]|none$|$")
 
 _HEAD = """
 Written by `benchmarks/federated.py`, which measures the cases that are named on its command line
@@ -19,7 +22,7 @@ case. An interval is the half-width at 95 % over the seeds (Student's t).
 def page(payload: dict[str, Any]) -> str:
     """All sections whose cases were measured."""
     rows = payload["rows"]
-    parts = ["# Federated and private training, measured\n", _wrapped(_HEAD)]
+    parts = ["# Federated and private training, measured\n", _wrapped(_HEAD), _in_short(rows)]
     for case, section in _SECTIONS.items():
         found = [row for row in rows if row["case"] == case]
         if found:
@@ -31,6 +34,34 @@ def page(payload: dict[str, Any]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def _in_short(rows: list[dict[str, Any]]) -> str:
+    """The questions that a reader comes with, each with its figure."""
+    case = {name: [row for row in rows if row["case"] == name] for name in _SECTIONS}
+    lines = []
+    if flower := [row for row in case["flower"] if "flower_s" in row]:
+        lines.append(["a round in this process beside Flower's simulation",
+                      f"{_span(flower, 'over_process')} times as fast"])  # fmt: skip
+    if opacus := [row for row in case["opacus"] if row["status"] == "ranked"]:
+        lines.append(["a private step beside PennyLane with Opacus, or row by row",
+                      f"{_span(opacus)} times as fast"])  # fmt: skip
+    if case["private_step"]:
+        lines.append(["a private step beside a plain one",
+                      f"{_span(case['private_step'])} times as long"])  # fmt: skip
+    for of in dict.fromkeys(row["parameters_of"] for row in case["secure"]):
+        found = [row for row in case["secure"] if row["parameters_of"] == of]
+        lines.append([f"a round with secure sums, parameters of {of}",
+                      f"{_span(found)} times as long"])  # fmt: skip
+    if case["round"]:
+        lines.append(["a round of 64 clients beside a central epoch",
+                      f"{_span(case['round'])} times as long"])  # fmt: skip
+    return _table(("what", "measured"), lines) if lines else ""
+
+
+def _span(rows: list[dict[str, Any]], name: str = "ratio") -> str:
+    ends = [end(row[name] for row in rows) for end in (min, max)]
+    return " to ".join(f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in ends)
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 116) + "\n"
 
@@ -40,9 +71,11 @@ def _section(title: str, text: str, table: str) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    names, cells = list(head), [list(row) for row in rows]
+    numeric = (all(_NUMBER.match(cell) for cell in column) for column in zip(*cells, strict=True))
+    rule = "|" + "|".join("--:" if found else "---" for found in numeric) + "|"
+    lines = ["| " + " | ".join(row) + " |" for row in (names, *cells)]
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
 def _percent(values: list[float]) -> str:
@@ -103,6 +136,10 @@ def _ratio(row: dict[str, Any]) -> str:
     return f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
 
 
+def _at_most(row: dict[str, Any]) -> str:
+    return f"≤ {row['goal']:g} {'met' if row['ratio'] <= row['goal'] else '**missed**'}"
+
+
 def _round(rows: list[dict[str, Any]]) -> str:
     lines = [
         [f"{row['alpha']:g}", f"{1e3 * row['epoch_s']:.1f}", f"{1e3 * row['round_s']:.1f}",
@@ -119,13 +156,14 @@ def _round(rows: list[dict[str, Any]]) -> str:
 def _secure(rows: list[dict[str, Any]]) -> str:
     lines = [
         [row["parameters_of"], f"{row['parameters']:,}", row["sum"], f"{row['neighbours']}",
-         f"{1e3 * row['plain_s']:.0f}", f"{1e3 * row['secure_s']:.0f}", _ratio(row),
+         f"{1e3 * row['plain_s']:.0f}", f"{1e3 * row['secure_s']:.0f}",
+         f"{_ratio(row)}: {_at_most(row)}",
          f"{1e3 * row['client_s']:.2f}", f"{1e3 * row['server_s']:.1f}"]
         for row in rows
     ]  # fmt: skip
     head = (
-        "parameters of", "parameters", "neighbours", "of each client", "plain, ms", "secure, ms",
-        "ratio", "a client, ms", "the server, ms",
+        "parameters of", "parameters", "neighbours", "each has", "plain, ms", "secure, ms",
+        "ratio and goal", "client, ms", "server, ms",
     )  # fmt: skip
     text = f"""{rows[0]["clients"]} clients of 22 rows. Processor time of a round in one process,
     which does the work of all clients and of the server. The last two columns are what a sum costs
@@ -141,13 +179,20 @@ def _secure(rows: list[dict[str, Any]]) -> str:
 def _private_step(rows: list[dict[str, Any]]) -> str:
     lines = [
         [str(row["qubits"]), str(row["layers"]), str(row["batch"]), str(row["parameters"]),
-         f"{1e3 * row['plain_s']:.2f}", f"{1e3 * row['private_s']:.2f}", f"{row['ratio']:.2f}"]
+         f"{1e3 * row['plain_s']:.2f}", f"{1e3 * row['private_s']:.2f}", f"{row['ratio']:.2f}",
+         _at_most(row)]
         for row in rows
     ]  # fmt: skip
-    head = ("qubits", "layers", "rows", "parameters", "plain, ms", "private, ms", "ratio")
+    head = ("qubits", "layers", "rows", "parameters", "plain, ms", "private, ms", "ratio", "goal")
     text = """Processor time, a Poisson batch beside a plain one of as many expected rows. Goal: at
     most 1.3."""
     return _section("A private step", text, _table(head, lines))
+
+
+_PRIVATE_PEERS = {
+    "opacus": "Opacus on PennyLane",
+    "opacus_loop": "PennyLane in torch, one row after the other",
+}
 
 
 def _opacus(rows: list[dict[str, Any]]) -> str:
@@ -156,10 +201,11 @@ def _opacus(rows: list[dict[str, Any]]) -> str:
         times = [str(row.get("reason")), "", ""]
         if row["status"] == "ranked":
             times = [f"{row['ours_ms']:.3f}", f"{row['peer_ms']:.1f}", f"{row['ratio']:,.0f}"]
-        lines.append([row["peer"], str(row["n"]), *times])
+        lines.append([_PRIVATE_PEERS.get(row["peer"], row["peer"]), str(row["n"]), *times])
     text = """The same circuit (family F2 of `benchmarks/peers`, three layers), 32 rows, clipping at
-    1, on one core; the clipped mean gradients agree to 10⁻⁶. Opacus has no rule for a circuit and
-    differentiates it for each row by functorch. Goal: 20 times."""
+    1, on one core; the clipped mean gradients agree to 10⁻⁶. The circuit is PennyLane's in torch.
+    Opacus has no rule for a circuit and differentiates it for each row by functorch. Goal: 20
+    times."""
     head = ("peer", "qubits", "ours, ms", "theirs, ms", "times as fast")
     return _section("A private step by others", text, _table(head, lines))
 

@@ -16,13 +16,7 @@ def section(results: Path, link: str) -> str:
     """The Markdown text, empty where kernels were never timed."""
     if not results.exists():
         return ""
-    return "\n" + "\n".join(_lines(json.loads(results.read_text()), link)) + "\n"
-
-
-def renew(page: Path, results: Path, link: str) -> None:
-    """Put the section at the end of the page, in the place of an older one."""
-    text = page.read_text().partition(_HEADING)[0].rstrip() + "\n"
-    page.write_text(text + section(results, link))
+    return "\n".join(_lines(json.loads(results.read_text()), link)) + "\n"
 
 
 def _lines(payload: dict[str, Any], link: str) -> Iterator[str]:
@@ -33,7 +27,7 @@ def _lines(payload: dict[str, Any], link: str) -> Iterator[str]:
         f"k(x, y) = |⟨ψ(x)|ψ(y)⟩|² of {summary['matrix_rows']:,} rows among each other ({pairs:,} "
         f"pairs), {summary['features']} qubits, {summary['feature_map']}, exact, one thread on one"
     )
-    yield f"core. Written by `python benchmarks/kernels.py` from [`kernels.json`]({link}).\n"
+    yield f"core, by `python benchmarks/kernels.py` ([`kernels.json`]({link})).\n"
     yield "| peer | how | ours, s | peer, s | ratio | target | matrices differ by |"
     yield "|:--|:--|--:|--:|--:|:--|--:|"
     for row in payload["rows"]:

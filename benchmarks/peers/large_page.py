@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-_TEXT = """
-## One row, 20 to 26 qubits
+_TEXT = """## One row, {least} to {most} qubits
 
-Loss and gradient of F2 (above) for one row, {threads} threads. Written by `python
-benchmarks/large.py` from [`large.json`]({link}). Ours shares the amplitudes between its threads,
+Loss and gradient of F2 (above) for one row, {threads} threads, by `python benchmarks/large.py`
+([`large.json`]({link})). Ours shares the amplitudes between its threads,
 and gives the same bits with any number. The others are asked for Σ w_o O_o as one observable.
 
-| n | peer | ours, ms | one thread | peer, ms | ratio | ours, GiB | two states, field | apart by |
+| n | peer | ours, ms | on one thread | peer, ms | ratio | ours, GiB | states, GiB | apart by |
 |--:|:--|--:|--:|--:|--:|--:|--:|--:|
 {table}
 
-Target: at least {target:.0f} times. Medians of {pairs} turns; gradients are apart by the last
-column. GiB: resident, with Python and the tables of phases (at most 256 MiB). Machine: {processor},
-{cpus} cores, load average {load:.1f} at the end. Written {written} at commit {commit}.
+Target: at least {target:.0f} times. Medians of {pairs} turns. Ours, GiB: resident, with Python and
+tables of phases (at most 256 MiB); states: the two of the adjoint method and a field.
+Apart by: the largest difference of the gradients. Machine: {processor}, {cpus} cores, load average
+{load:.1f} at the end. Written {written} at commit {commit}.
 """
 
 
@@ -31,6 +31,8 @@ def section(path: Path, link: str) -> str:
     summary, machine = payload["summary"], payload["machine"]
     return _TEXT.format(
         link=link,
+        least=min(row["n"] for row in payload["rows"]),
+        most=max(row["n"] for row in payload["rows"]),
         threads=summary["threads"],
         table="\n".join(map(_line, payload["rows"])),
         target=summary["target"],

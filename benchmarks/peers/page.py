@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import kernel_page
+import large_page
+import waiting_page
 from peers import PEERS
+from summary_page import summary
 from targets import NOTES, Row, expert_mean, fastest, target, verdict
 
 TITLES = {peer.name: peer.title for peer in PEERS}
@@ -23,19 +28,25 @@ KINDS = ("library", "expert")
 
 _INTRODUCTION = """# Performance
 
-How long one training step takes, ours and others'. Written by `python benchmarks/peers/run.py` from
-[`peers.json`]({json}); no number here was typed.
+How fast qstore_ray is, and compared with what. Written by `python benchmarks/peers/run.py --page`
+from stored measurements; no number here was typed. *Times faster* and *ratio* are the time of the
+other program over ours: above 1 we are faster.
+"""
 
-**The step.** The loss and its gradient with respect to all P circuit parameters: a batch of rows is
-encoded, the circuit runs, its expectation values z enter a fixed linear readout z·w + c and a mean
-squared error. complex128, one thread, one core.
+_STEP = """## A training step
 
-A ratio is the peer's time over ours: above 1 we are faster. *Library* means the fastest
-of: {libraries}.
+The loss and its gradient with respect to all circuit parameters: a batch of B rows is encoded, a
+circuit of n qubits and L layers runs, its expectation values z enter a fixed linear readout
+z·w + c and a mean squared error. complex128, one thread, one core
+([`peers.json`]({json})). The six families F1 to F6 are described below.
+
+![Time of a step against the number of qubits, for six families of circuits]({picture})
+
+*Library* means the fastest of: {libraries}.
 *Expert* means the faster of two programs written by hand in JAX for this very work.
 """
 
-_METHOD = """## How it was measured
+_METHOD = """## How the step was measured
 
 - Each peer runs in a virtual environment and a process of its own, with one thread on one core.
 - First its loss and gradient must agree with ours to 1e-6; otherwise it is listed as wrong.
@@ -51,16 +62,27 @@ _METHOD = """## How it was measured
 """
 
 
-def page(payload: dict[str, Any], *, json: str, picture: str) -> str:
-    """The Markdown text."""
+def page(payload: dict[str, Any], *, json: str, picture: str, results: Path) -> str:
+    """The Markdown text: what a reader wants first, and every single measurement at the end.
+
+    Args:
+        json: link to the numbers. picture: link to the picture.
+        results: the folder with the numbers of the other programs whose sections are on the page.
+    """
     rows: list[Row] = payload["rows"]
+    first: list[Row] = payload["summary"].get("first_step", [])
     libraries = "; ".join(peer.title for peer in PEERS if peer.kind == "library")
+    folder = PurePosixPath(json).parent
     parts = [
-        _INTRODUCTION.format(json=json, libraries=libraries),
-        f"![Time of a step against the number of qubits]({picture})\n",
-        "\n".join(_summary(rows)),
+        _INTRODUCTION,
+        summary(rows, first, results),
+        _STEP.format(json=json, libraries=libraries, picture=picture),
+        "\n".join(_targets(rows)),
         *("\n".join(_family(rows, f)) for f in sorted({row["family"] for row in rows})),
-        "\n".join(_first_steps(payload["summary"].get("first_step", []))),
+        "\n".join(_first_steps(first)),
+        large_page.section(results / "large.json", str(folder / "large.json")),
+        kernel_page.section(results / "kernels.json", str(folder / "kernels.json")),
+        waiting_page.section(results),
         _METHOD,
         "\n".join(_machine(payload)),
         "\n".join(_everything(rows)),
@@ -68,9 +90,8 @@ def page(payload: dict[str, Any], *, json: str, picture: str) -> str:
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
-def _summary(rows: list[Row]) -> Iterator[str]:
+def _targets(rows: list[Row]) -> Iterator[str]:
     cases = sorted({(row["family"], row["n"]) for row in rows})
-    yield "## Targets\n"
     for kind in KINDS:
         judged = [
             best["ratio"] >= wanted
@@ -90,12 +111,12 @@ def _summary(rows: list[Row]) -> Iterator[str]:
 
 def _family(rows: list[Row], family: str) -> Iterator[str]:
     own = [row for row in rows if row["family"] == family]
-    yield f"## {family}: {CIRCUITS[family]}\n"
+    yield f"### {family}: {CIRCUITS[family]}\n"
     yield (
-        "| n | L | B | ours, ms "
-        "| fastest library, ms | ratio | target | fastest expert, ms | ratio | target |"
+        "| n | L | B | ours, ms | fastest library, ms | ratio, target "
+        "| fastest expert, ms | ratio, target |"
     )
-    yield "|--:|--:|--:|--:|:--|--:|:--|:--|--:|:--|"
+    yield "|--:|--:|--:|--:|:--|:--|:--|:--|"
     notes = []
     for n in sorted({row["n"] for row in own}):
         any_row = next(row for row in own if row["n"] == n)
@@ -106,10 +127,11 @@ def _family(rows: list[Row], family: str) -> Iterator[str]:
         for kind, row in best.items():
             wanted = target(family, n, kind)
             if row is None:
-                cells += ["–", "–", verdict(row, wanted)]
+                cells += ["–", verdict(row, wanted)]
             else:
                 name = TITLES.get(row["peer"], row["peer"])
-                cells += [f"{name}: {_ms(row['peer_ms'])}", _ratio(row), verdict(row, wanted)]
+                said = verdict(row, wanted)
+                cells += [f"{name}: {_ms(row['peer_ms'])}", f"{_ratio(row)} ({said})"]
             if (family, n, kind) in NOTES:
                 notes.append(f"- n = {n}, {kind}: {NOTES[family, n, kind]}")
         yield "| " + " | ".join(cells) + " |"
@@ -152,6 +174,7 @@ def _machine(payload: dict[str, Any]) -> Iterator[str]:
 
 def _everything(rows: list[Row]) -> Iterator[str]:
     yield "## All measurements\n"
+    yield f"<details><summary>All {len(rows)} rows: every family, width and peer</summary>\n"
     yield "| | n | peer | ours, ms | peer, ms | ratio | spread | compile, s | |"
     yield "|:--|--:|:--|--:|--:|--:|--:|--:|:--|"
     order = {peer.name: k for k, peer in enumerate(PEERS)}
@@ -165,7 +188,7 @@ def _everything(rows: list[Row]) -> Iterator[str]:
             reason = row["reason"].replace("|", "/")
             cells += ["", "", "", "", compiled, f"{row['status']}: {reason}"]
         yield "| " + " | ".join(cells) + " |"
-    yield ""
+    yield "\n</details>"
 
 
 def _ms(value: float) -> str:

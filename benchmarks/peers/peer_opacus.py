@@ -76,6 +76,7 @@ def _loop(layer: Any, rows: Any, y: Any) -> Step:
             (gradient,) = torch.autograd.grad(found, layer.theta)
             total += gradient * torch.clamp(CLIP / (gradient.norm() + 1e-6), max=1.0)
             loss += float(found)
+        # gate: QS101 because only its time is measured
         _ = (total + SIGMA * CLIP * torch.randn_like(total)) / len(y)
         return loss / len(y), (total / len(y)).numpy()
 

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7", "#999933", "#666666", "#222222")
 OURS = "#d00000"
+SHORT = {
+    "F1": "CZ ring, two ⟨Z⟩",
+    "F2": "CX chain, every ⟨Z⟩",
+    "F3": "ZZ feature map",
+    "F4": "CX rings, ⟨Z⟩ and ⟨ZZ⟩",
+    "F5": "amplitude encoding",
+    "F6": "convolutional, one ⟨Z⟩",
+}
 
 
 def plot(rows: list[Row], target: Path) -> None:
@@ -33,7 +41,7 @@ def plot(rows: list[Row], target: Path) -> None:
         axis.set_visible(False)
     for axis, family in zip(axes.flat, families, strict=False):
         _panel(axis, [r for r in rows if r["family"] == family and r["status"] == "ranked"])
-        axis.set_title(family, loc="left", fontweight="bold")
+        axis.set_title(f"{family}  {SHORT.get(family, '')}", loc="left", fontweight="bold")
     for axis in axes[:, 0]:
         axis.set_ylabel("one training step, ms")
     handles: dict[str, object] = {}

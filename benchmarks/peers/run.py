@@ -24,13 +24,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE.parent), str(ROOT)]
 
-import large_page  # noqa: E402
 import record  # noqa: E402
-import waiting_page  # noqa: E402
 from driver import Driver, Row  # noqa: E402
 from environments import PACKAGES, InstallError, make, versions  # noqa: E402
 from families import FAMILIES, QUBITS, SEED, widths  # noqa: E402
-from kernel_page import section  # noqa: E402
 from page import page  # noqa: E402
 from peers import PEERS, ours  # noqa: E402
 from plot import plot  # noqa: E402
@@ -54,12 +51,7 @@ def main() -> None:
     payload = json.loads((results / "peers.json").read_text())
     plot(payload["rows"], docs / "performance.png")
     link = os.path.relpath(results / "peers.json", docs)
-    text = page(payload, json=link, picture="performance.png")
-    large = record.RESULTS / "large.json"
-    text += large_page.section(large, os.path.relpath(large, docs))
-    text += waiting_page.section(record.RESULTS)
-    kernels = record.RESULTS / "kernels.json"
-    text += section(kernels, os.path.relpath(kernels, docs))
+    text = page(payload, json=link, picture="performance.png", results=results)
     (docs / "performance.md").write_text(text)
     print(f"\nwrote {results / 'peers.json'}, {docs / 'performance.md'} and performance.png")
 

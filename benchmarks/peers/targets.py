@@ -18,6 +18,7 @@ _THIN = (
 NOTES: dict[tuple[str, int, str], str] = {
     ("F6", 8, "library"): _THIN,
     ("F6", 10, "library"): _THIN,
+    ("F6", 12, "library"): _THIN,
     ("F6", 16, "library"): (
         "18 of our 40 passes turn one or two qubits only, and each reads the whole state; this is "
         "the family with the fewest gates a qubit, where a gate-by-gate sweep loses least"

@@ -25,12 +25,11 @@ _CPU = {"import": ("`import qstore_ray`", 0.05), "help": ("`qstore --help`", 0.3
         "runs": ("`qstore runs`", 0.3)}  # fmt: skip
 """CPU seconds over a bare interpreter's, at most."""
 
-_TEXT = """
-## What a user waits for
+_TEXT = """## What a user waits for
 
-Commit {before} and this one, built and run in turns (`python benchmarks/before_after.py`,
-[`before_after.json`](../benchmarks/results/before_after.json)); medians of {pairs} pairs, and the
-least and largest ratio of a pair.
+Whole commands now and at an earlier commit ({before}), built and run in turns by `python
+benchmarks/before_after.py` ([`before_after.json`](../benchmarks/results/before_after.json)):
+medians of {pairs} pairs, and the least and largest ratio of a pair.
 
 | | before | now | ratio | goal |
 |:--|--:|--:|--:|:--|
@@ -40,10 +39,10 @@ least and largest ratio of a pair.
 |:--|--:|--:|:--|
 {cpu}
 
-The rest of a command in this process is imports: the driver, the process of figures and scores
-(scikit-learn, matplotlib) and the process of trackers (MLflow and its SQL tables) take about 3 CPU
-seconds each, on two cores. A store without MLflow's package, or metrics without scikit-learn's,
-would save 2.5 of them, and would be copies of what others keep right.
+The rest of a command is imports: the driver, the process of figures and scores (scikit-learn,
+matplotlib) and the process of trackers (MLflow and its SQL tables) take about 3 CPU seconds each,
+on two cores. Our own copies of MLflow's store and of scikit-learn's metrics would save 2.5 of
+them, and would have to be kept right.
 
 | in one run | ratio | goal |
 |:--|--:|:--|

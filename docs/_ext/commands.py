@@ -1,4 +1,4 @@
-"""The reference of the command line: the help of every command, as the program prints it."""
+"""The reference of the command line: what each command does, and its help as it is printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PAGE = "reference/command-line"
 
 
 def described(_app: Any, page: str, source: list[str]) -> None:
-    """Append a section for each command to the page; a listener of `source-read`."""
+    """Append a table of all commands and a section for each; a listener of `source-read`."""
     if page == PAGE:
         source[0] += "".join(_sections())
 
@@ -20,8 +20,13 @@ def _sections() -> Iterator[str]:
 
     from qstore_ray.cli.app import app
 
-    runner = CliRunner()
-    for path in _paths(get_command(app), ()):
+    runner, root = CliRunner(), get_command(app)
+    yield "\n| command | what it does |\n|---|---|\n"
+    for path, command in _paths(root, ()):
+        if path:  # the help of `qstore` itself cuts these sentences
+            name = " ".join(("qstore", *path))
+            yield f"| [`{name}`](#{'-'.join(('qstore', *path))}) | {_purpose(command)} |\n"
+    for path, _ in _paths(root, ()):
         # A command's help is as wide as a line of code on the page.
         answer = runner.invoke(app, [*path, "--help"], prog_name="qstore", env={"COLUMNS": "88"})
         if answer.exit_code:
@@ -30,8 +35,13 @@ def _sections() -> Iterator[str]:
         yield f"\n{level} {' '.join(('qstore', *path))}\n\n```text\n{answer.output.strip()}\n```\n"
 
 
-def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    yield path
+def _purpose(command: Any) -> str:
+    """The first paragraph of a command's help."""
+    return " ".join(command.help.partition("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
     for name, child in getattr(command, "commands", {}).items():
         if not child.hidden:
             yield from _paths(child, (*path, name))

@@ -26,8 +26,10 @@ _SPECIAL = re.compile(r"(`[^`]*`)|(\|)|(\*)|(\b\w+_\b(?!\w))")
 def readable(_app: Any, what: str, _name: str, obj: Any, _options: Any, lines: list[str]) -> None:
     """Rewrite the lines of one docstring in place; a listener of `autodoc-process-docstring`."""
     lines[:] = _rewritten(_apart(lines, _names(obj)))
-    if what in ("property", "attribute"):
-        lines.insert(0, "")  # else napoleon takes what is before a colon in line 1 as the type
+    if what in ("property", "attribute") and lines:
+        # Napoleon takes what is before a colon in line 1 as the type; an escaped space, which is
+        # not shown, makes another line the first one.
+        lines.insert(0, "\\ ")
 
 
 def _names(obj: Any) -> set[str]:

@@ -34,12 +34,14 @@ class ReviewScope:
         lines: path → its lines under review; None for all of them.
         git: the project, if the folder is under git.
         since: the commit that changes are counted from; empty for whole files.
+        notes: what is left out, and why, as sentences.
     """
 
     root: Path
     lines: Mapping[str, frozenset[int] | None] = field(default_factory=dict)
     git: GitProject | None = None
     since: str = ""
+    notes: Sequence[str] = ()
 
     def has(self, path: str, lines: Iterable[int]) -> bool:
         """Whether any of these lines is under review."""
@@ -141,8 +143,9 @@ def _of_changes(git: GitProject, revision: str) -> ReviewScope:
     base = _merge_base(git, revision)
     # Text, whatever attributes say: `*.ipynb binary` is common, and hides no fault.
     diff = git.ask(
-        "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0", "--no-renames",
-        "--inter-hunk-context=0", "--text", "--diff-filter=AMT", "--src-prefix=a/",
+        "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--unified=0",
+        "--find-renames", "--inter-hunk-context=0", "--text", "--diff-filter=AMRT",
+        "--src-prefix=a/",
         "--dst-prefix=b/", base, "--", *(f"*{suffix}" for suffix in SUFFIXES),
     )  # fmt: skip
     found: dict[str, frozenset[int] | None] = dict(_changed_lines(diff))
@@ -150,7 +153,14 @@ def _of_changes(git: GitProject, revision: str) -> ReviewScope:
     for path in listed.split("\0"):
         if path.endswith(SUFFIXES):
             found[path] = None
-    return ReviewScope(git.root, dict(sorted(found.items())), git, base)
+    places = {path: git.root / path for path in sorted(found)}
+    # What a symbolic link leads to is reviewed under its own name, or is not of the project; a
+    # folder of this name is another repository in this one.
+    own = [path for path, file in places.items() if not file.is_symlink() and not file.is_dir()]
+    here = {path: found[path] for path in own if places[path].exists()}
+    away = len(own) - len(here)
+    notes = [f"{away} changed files are not checked out here (git sparse-checkout)"] * bool(away)
+    return ReviewScope(git.root, here, git, base, notes)
 
 
 def _merge_base(git: GitProject, revision: str) -> str:

@@ -1,8 +1,8 @@
 """QS120: six or more lines under review that stand elsewhere in the project, too.
 
-Lines are compared without indentation, comments and blank lines; imports and docstrings do not
-count. Six short lines, such as closing brackets, are no duplicate: a piece has at least `_LEAST`
-characters.
+Lines are compared without indentation, comments and blank lines. Imports, docstrings, arguments
+that have a line of their own (`wires=wires,`) and rows of numbers do not count: two calls of one
+function look alike, and so do two matrices. A piece has at least `_LEAST` characters.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from qstore_ray.review.changes import ReviewScope
 from qstore_ray.review.flaw import Flaw
+from qstore_ray.review.levels import is_test
 from qstore_ray.review.source import physical_lines
 
 SHORTEST: Final = 6
@@ -26,6 +27,9 @@ _MOST_PLACES: Final = 50
 _COMMENT: Final = re.compile(r"(^|\s+)#\s.*$")
 _QUOTES: Final = re.compile(r'^[rbuRBU]{0,2}("""|\'\'\')')
 _IMPORT: Final = re.compile(r"^(from\s+\S+\s+)?import\s")
+
+_ARGUMENT: Final = re.compile(r"^\*{0,2}\w+(\s*:[^=()]+)?(\s*=\s*[-\w.\"']+)?,$")
+_NUMBERS: Final = re.compile(r"^[][(){},\s\d.+*/jeE-]*$")
 
 
 class CodeLines(NamedTuple):
@@ -77,7 +81,8 @@ def code_lines(path: str, text: str) -> CodeLines:
         if _IMPORT.match(code):
             closing = ")" if "(" in code and ")" not in code else ""
             continue
-        if code := _COMMENT.sub("", code):
+        code = _COMMENT.sub("", code)
+        if not _NUMBERS.match(code) and not _ARGUMENT.match(code):
             numbers.append(number)
             texts.append(code)
     return CodeLines(path, numbers, texts)
@@ -95,7 +100,7 @@ def _in_file(
         copies = [
             _Copy(path, at, _length(lines, start, compared[path], at))
             for path, at in places[window]
-            if path != lines.path or at < start  # of two in one file, the second is reported
+            if _is_first(scope, lines.path, start, compared[path], at)
         ]
         best = max(copies, key=lambda each: each.length, default=None)
         if best is None or best.length < SHORTEST:
@@ -108,9 +113,15 @@ def _in_file(
         start += best.length
 
 
-def _is_test(path: str) -> bool:
-    """Whether a file is of tests, which repeat lines so that each can be read by itself."""
-    return any(part.startswith("test") for part in path.split("/"))
+def _is_first(scope: ReviewScope, path: str, start: int, other: CodeLines, at: int) -> bool:
+    """Whether the other place counts as the first of the two: the second one is reported.
+
+    Of two places under review, that is the one that comes first by path and line.
+    """
+    if (other.path, at) < (path, start):
+        return True
+    new = other.path != path and scope.has(other.path, other.numbers[at : at + SHORTEST])
+    return other.path != path and not new
 
 
 def _length(one: CodeLines, start: int, other: CodeLines, at: int) -> int:
@@ -130,7 +141,7 @@ def _flaw(path: str, numbers: Sequence[int], copy: _Copy, other: CodeLines) -> F
     where = "lines" if copy.path == path else f"{copy.path}, lines"
     return Flaw(
         rule="QS120",
-        level="note" if _is_test(path) else "warning",
+        level="note" if is_test(path) else "warning",
         path=path,
         line=numbers[0],
         end_line=numbers[-1],

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qstore_ray.errors import DataError
-from qstore_ray.review.catalogue import CODE_LEVELS
 from qstore_ray.review.changes import ReviewScope, find_scope, python_files
 from qstore_ray.review.complexity import find_complex
 from qstore_ray.review.duplicates import find_duplicates
 from qstore_ray.review.flaw import LEVELS, Flaw, Level
+from qstore_ray.review.levels import level_of
 from qstore_ray.review.line_history import find_often_fixed
 from qstore_ray.review.notebook import code_of
 from qstore_ray.review.rules import check_source
-from qstore_ray.review.source import SourceFile, read_text
+from qstore_ray.review.source import SourceFile, physical_lines, read_text
 from qstore_ray.review.training import check_training
 
 
@@ -45,6 +45,7 @@ class ReviewResult:
         notes: what was not checked, and why, as sentences.
         files: how many were reviewed. lines: how many of their lines were under review.
         since: the commit that changes are counted from; empty for whole files.
+        texts: the lines of the files that could be read, as they are on disk.
     """
 
     flaws: Sequence[Flaw]
@@ -52,6 +53,7 @@ class ReviewResult:
     files: int = 0
     lines: int = 0
     since: str = ""
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[Level, int]:
@@ -77,6 +79,7 @@ class _Reading:
     """The files under review, read once."""
 
     sources: dict[str, SourceFile] = field(default_factory=dict)
+    texts: dict[str, Sequence[str]] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
@@ -111,7 +114,7 @@ def review_scope(scope: ReviewScope, options: ReviewOptions) -> ReviewResult:
     reading = _read(scope)
     scope = reading.widened(scope)
     found = [*reading.flaws, *(each for each in _by_rules(reading) if _is_asked(scope, each))]
-    notes = list(reading.notes)
+    notes = [*scope.notes, *reading.notes]
     if options.duplicates:
         found += find_duplicates(scope, dict(_texts(scope)))
     if options.most_paths is not None:
@@ -134,7 +137,8 @@ def review_scope(scope: ReviewScope, options: ReviewOptions) -> ReviewResult:
         for path, asked in scope.lines.items()
         if path in reading.sources
     )
-    return ReviewResult(_ordered(found), notes, len(scope.lines), lines, scope.since)
+    flaws = _ordered(found)
+    return ReviewResult(flaws, notes, len(scope.lines), lines, scope.since, reading.texts)
 
 
 def lines_under_review(scope: ReviewScope) -> dict[str, dict[int, str]]:
@@ -160,6 +164,7 @@ def _read(scope: ReviewScope) -> _Reading:
     for path in scope.lines:
         try:
             text = read_text(scope.root / path, path)
+            reading.texts[path] = physical_lines(text)
             if path.endswith(".ipynb"):
                 text, is_placed = code_of(path, text)
                 if not is_placed:
@@ -182,7 +187,7 @@ def _by_rules(reading: _Reading) -> Iterator[Flaw]:
         for violation in check_source(path, source.text):
             yield Flaw(
                 rule=violation.rule,
-                level=CODE_LEVELS.get(violation.rule, "warning"),
+                level=level_of(violation, source),
                 path=path,
                 line=violation.line,
                 end_line=violation.line,

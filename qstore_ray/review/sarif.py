@@ -1,6 +1,10 @@
 """A review as SARIF 2.1.0, the JSON that code hosts and editors show beside the lines.
 
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+
+GitHub's code scanning asks for more than the form: columns of both ends, a fingerprint under the
+name `primaryLocationLineHash`, and texts of at most 1,024 characters in rules.
+https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning
 """
 
 from __future__ import annotations
@@ -58,7 +62,10 @@ def to_sarif(result: ReviewResult, version: str) -> Table:
                         ],
                     }
                 ],
-                "results": [_result(flaw, used, seen) for flaw in result.flaws],
+                "results": [
+                    _result(flaw, used, seen, result.texts.get(flaw.path, ()))
+                    for flaw in result.flaws
+                ],
             }
         ],
     }
@@ -75,38 +82,47 @@ def _rule(text: RuleText) -> Table:
     }
 
 
-def _result(flaw: Flaw, used: Sequence[str], seen: Counter[str]) -> Table:
+def _result(flaw: Flaw, used: Sequence[str], seen: Counter[str], lines: Sequence[str]) -> Table:
     mark = _fingerprint(flaw)
     seen[mark] += 1
+    # The n-th of several alike keeps its number if lines above are added or deleted.
+    numbered = f"{mark}:{seen[mark]}"
     found: Table = {
         "ruleId": flaw.rule,
         "ruleIndex": used.index(flaw.rule),
         "level": flaw.level,
         "message": {"text": f"{flaw.message.removesuffix('.')}. {flaw.rewrite}".strip()},
-        "locations": [_location(flaw.path, flaw.line, flaw.end_line)],
-        # The n-th of several alike keeps its number if lines above are added or deleted.
-        "partialFingerprints": {"qstoreReview/v1": f"{mark}:{seen[mark]}"},
+        "locations": [_location(flaw.path, _region(lines, flaw.line, flaw.end_line))],
+        "partialFingerprints": {"qstoreReview/v1": numbered, "primaryLocationLineHash": numbered},
     }
     if flaw.also:
         found["relatedLocations"] = [
-            {"id": number, **_location(flaw.path, line, line)}
+            {"id": number, **_location(flaw.path, _region(lines, line, line))}
             for number, line in enumerate(flaw.also)
         ]
     return found
 
 
-def _location(path: str, line: int, end_line: int) -> Table:
+def _location(path: str, region: Table) -> Table:
     place = {"uri": quote(os.fsencode(path))}  # names need not be UTF-8
     if path.startswith("/"):
         place["uri"] = f"file://{place['uri']}"
     else:
         place["uriBaseId"] = _ROOT
-    return {
-        "physicalLocation": {
-            "artifactLocation": place,
-            "region": {"startLine": line, "endLine": end_line},
-        }
-    }
+    return {"physicalLocation": {"artifactLocation": place, "region": region}}
+
+
+def _region(lines: Sequence[str], line: int, end_line: int) -> Table:
+    """From the first character that is no space to the end of the last line.
+
+    Args:
+        lines: of the file; none if it cannot be read. A notebook that was written in one line has
+            fewer than its code.
+    """
+    line, end_line = (min(each, len(lines) or each) for each in (line, end_line))
+    first, last = (lines[each - 1].rstrip() if lines else "" for each in (line, end_line))
+    start, end = len(first) - len(first.lstrip()) + 1, len(last) + 1
+    return {"startLine": line, "startColumn": start, "endLine": end_line, "endColumn": end}
 
 
 def _fingerprint(flaw: Flaw) -> str:

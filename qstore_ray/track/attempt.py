@@ -84,13 +84,14 @@ def installed_packages() -> tuple[str, ...]:
     """The packages on this process's path, each as `name-version`, sorted.
 
     The names are those of the `.dist-info` folders: reading the metadata of a few hundred packages
-    would take as long as a small training.
+    would take as long as a small training. Folders inside a package are left out: Ray puts one of
+    its own on the path when it is imported, and the list would depend on that.
     """
     folders = [Path(place or ".") for place in sys.path]
     found = {
         each.name.removesuffix(".dist-info")
         for folder in dict.fromkeys(folders)
-        if folder.is_dir()
+        if folder.is_dir() and not (folder.parent / "__init__.py").exists()
         for each in folder.glob("*.dist-info")
     }
     return tuple(sorted(found))

@@ -31,6 +31,12 @@ _POLL_SECONDS = 0.1
 _HELD_BACK_SECONDS = 10.0
 """Trackers begin at the first step, or after this time: importing one takes seconds of CPU time, of
 which the first step has better use."""
+_LONG_STEP_SECONDS = 30.0
+"""After this time without a step it is said: a wide circuit may need hours for one."""
+_LONG_STEP = (
+    f"no step is done after {_LONG_STEP_SECONDS:.0f} s; of a job file, estimate_job() says how "
+    "long one takes"
+)
 
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
@@ -75,6 +81,7 @@ class Follower:
         self._followed = False
         self._begin_trackers_at = float("inf")
         self._at_first_step = at_first_step
+        self._long_step_at = float("inf")
 
     @property
     def incomplete(self) -> list[str]:
@@ -149,8 +156,7 @@ class Follower:
 
     def _hand_on(self, shown: bool = True) -> None:
         for record in self._tail.read():
-            if record.get("event") in ("step", "epoch"):
-                self._begin_trackers_at = 0.0
+            self._mind_the_clock(str(record.get("event")))
             if record.get("event") == "epoch":
                 for lane in self._lanes:
                     lane.offer(record)
@@ -164,6 +170,17 @@ class Follower:
             self._prepare()
             for lane in self._lanes:
                 lane.pump()
+        if time.monotonic() >= self._long_step_at:
+            self._long_step_at = float("inf")
+            self._say("note", _LONG_STEP)
+
+    def _mind_the_clock(self, event: str) -> None:
+        if event in ("step", "epoch"):
+            self._begin_trackers_at = 0.0
+        if event in ("step", "epoch", "end"):
+            self._long_step_at = float("inf")
+        elif event == "start":
+            self._long_step_at = time.monotonic() + _LONG_STEP_SECONDS
 
     def _prepare(self) -> None:
         prepare, self._at_first_step = self._at_first_step, None

@@ -28,6 +28,8 @@ DONE = (
     "docs/models.md",
     "docs/noise.md",
     "docs/operations.md",
+    "docs/predicting.md",
+    "docs/runs.md",
     "docs/training.md",
     "docs/tuning.md",
     "examples/",

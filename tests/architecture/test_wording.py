@@ -73,6 +73,7 @@ def test_no_message_of_the_command_line_names_a_call():
         ('existing="replace" deletes it.', "--fresh deletes it."),
         ("Call sync_run('runs/a b') later.", "Call `qstore runs sync runs/a b` later."),
         ("As TrainedModel.save writes it.", "As `qstore export` writes it."),
+        ("of a job file, estimate_job() says it", "of a job file, `qstore estimate` says it"),
         ("Set trainer.epochs = 3.", "Set trainer.epochs = 3."),
     ],
 )

@@ -16,7 +16,7 @@ SHOWN = [*blocks_of("clusters.md", "console"), *blocks_of("../README.md", "conso
 COMMANDS = [
     line.removeprefix("$ ").partition("  #")[0].removesuffix("&").strip()
     for block in SHOWN
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("$ ")
 ]
 KUBECTL = [command for command in COMMANDS if command.startswith("kubectl ")]

@@ -22,7 +22,13 @@ from tools.gates.rules import (
 DOC = '"""A module."""\n'
 TEXT = {
     documented.RULE: (
-        ["x = 1", f"{DOC}def f(): pass", f"{DOC}class A:\n    '''A.'''\n    def f(self): pass"],
+        [
+            "x = 1",
+            f"{DOC}def f(): pass",
+            f"{DOC}class A:\n    '''A.'''\n    def f(self): pass",
+            f"{DOC}if sys.platform == 'win32':\n    def f(): pass",
+            f"{DOC}try:\n    import a\nexcept ImportError:\n    async def f(): pass",
+        ],
         [DOC, f"{DOC}def _f(): pass", f"{DOC}def f():\n    '''Effect.'''"],
     ),
     raises.RULE: (
@@ -31,6 +37,10 @@ TEXT = {
             (
                 f"{DOC}class A:\n    '''A.'''\n    def f(self):\n        '''B.'''\n"
                 "        if x:\n            raise errors.DataError('no') from None"
+            ),
+            (
+                f"{DOC}def f():\n    '''Effect.'''\n    error = DataError('no')\n"
+                "    raise error from cause"
             ),
             (
                 f"{DOC}def f():\n    '''Effect.'''\n    with open(path):\n"
@@ -69,12 +79,25 @@ TEXT = {
             f"{DOC}class RunManager: pass",
             f"{DOC}def load_v2(): pass",
             f"{DOC}def smart_fit(): pass",
+            f"{DOC}async def fit_utility(): pass",
         ],
         [f"{DOC}class Run: pass", f"{DOC}def management(): pass", f"{DOC}def v_of(): pass"],
     ),
     wall_clock.RULE: (
-        [f"{DOC}took = time.time() - began", f"{DOC}left = until - datetime.now(UTC)"],
-        [f"{DOC}took = time.monotonic() - began", f"{DOC}now = datetime.now(UTC).isoformat()"],
+        [
+            f"{DOC}import time\ntook = time.time() - began",
+            f"{DOC}from datetime import datetime\nleft = until - datetime.now(UTC)",
+            f"{DOC}from time import time\ndef _f():\n    return time() - began",
+            f"{DOC}import time as clock\ntook = clock.time() - began",
+            f"{DOC}import datetime as dt\nleft = until - dt.datetime.utcnow()",
+            f"{DOC}from datetime import datetime as Date\nif (now := Date.now()) > until: pass",
+        ],
+        [
+            f"{DOC}import time\ntook = time.monotonic() - began",
+            f"{DOC}from datetime import datetime\nnow = datetime.now(UTC).isoformat()",
+            f"{DOC}from time import monotonic as time\ntook = time() - began",
+            f"{DOC}took = self.time() - began",
+        ],
     ),
 }
 

@@ -61,7 +61,8 @@ def _tagged(project: SmallProject, version: str, onto: str = "main") -> None:
         text = changelog.added(text, version, "2026-12-01", "- Again.", above="0.1.0")
     checkout.write("CHANGELOG.md", text)
     project.git("commit", "--quiet", "-am", f"Release {version}")
-    project.git("tag", f"v{version}")
+    key = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={project.key}")
+    project.git(*key, "tag", "--sign", "-m", f"Release {version}", f"v{version}")
     project.git("switch", "--quiet", "main")
 
 
@@ -82,11 +83,13 @@ def test_a_release_that_was_killed_after_its_tag_is_finished_by_the_same_command
         project.git("merge", "--quiet", "--ff-only", "v0.1.0")
     assert _cut(project) == 0
     assert project.git("log", "-2", "--format=%s").splitlines() == ["Begin 0.1.1", "Release 0.1.0"]
-    assert project.git("rev-parse", "HEAD~1") == project.git("rev-parse", "v0.1.0")
+    assert project.git("rev-parse", "HEAD~1") == project.git("rev-parse", "v0.1.0^{commit}")
     assert project.git("status", "--porcelain") == ""
     assert "## [0.1.1] - unreleased" in (project.root / "CHANGELOG.md").read_text()
-    assert _cut(project) == 1
-    assert "0.1.0 was released; type VERSION=0.1.1" in capsys.readouterr().err
+    head = project.git("rev-parse", "HEAD")
+    assert _cut(project) == 0  # killed at its very end, or typed twice
+    assert "0.1.0 was released before: nothing is left to do" in capsys.readouterr().out
+    assert project.git("rev-parse", "HEAD") == head
 
 
 def test_a_branch_that_went_on_beside_the_tag_is_not_moved(project, capsys):

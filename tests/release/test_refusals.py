@@ -12,7 +12,7 @@ from packaging.version import Version
 from tests.release.small_project import SmallProject, small_project
 from tools.release.__main__ import main
 from tools.release.build import normalised, refuse_unless_same, sha256
-from tools.release.contents import missing
+from tools.release.contents import bound_to_one_python, missing, refuse_if_bound
 from tools.release.errors import ReleaseError
 from tools.release.index import FolderIndex
 from tools.release.project import Project
@@ -58,7 +58,7 @@ def _another_key(project: SmallProject) -> None:
         (_other_branch, "not feature: git switch main"),
         (_no_notes, "is empty: write a line"),
         (_released_before, "0.1.0 was released; type VERSION=0.1.1 or later"),
-        (_another_key, "commit a line there, such as\n  release ssh-ed25519"),
+        (_another_key, "commit a line such as\n  release ssh-ed25519"),
     ],
 )
 def test_what_is_not_fit_is_refused_and_nothing_changes(project, spoil, said, capsys):
@@ -134,6 +134,17 @@ def test_a_file_that_was_not_packed_is_named(tmp_path):
     assert missing(wheel, tracked, (".c",)) == ["p/c.txt"]
     assert missing(wheel, tracked) == ["p/b.c", "p/c.txt"]
     assert missing(sdist, tracked, (".c",)) == ["p/c.txt"]
+
+
+def test_an_extension_for_one_python_is_named_in_a_wheel_for_all(tmp_path):
+    one = tmp_path / "p-1-cp311-cp311-linux_x86_64.whl"
+    with zipfile.ZipFile(one, "w") as archive:
+        for name in ("p/a.abi3.so", "p/b.cpython-311-x86_64-linux-gnu.so", "p.libs/libc-1.so"):
+            archive.writestr(name, "")
+    assert bound_to_one_python(one) == []
+    every = one.rename(tmp_path / "p-1-cp311-abi3-linux_x86_64.whl")
+    with pytest.raises(ReleaseError, match=r"but p/b\.cpython-311.* set py-limited-api"):
+        refuse_if_bound(every)
 
 
 def test_an_sdist_does_not_tell_who_packed_it_when_or_in_which_order(tmp_path):

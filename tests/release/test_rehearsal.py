@@ -143,6 +143,18 @@ def test_the_repository_says_what_happened(rolled_back) -> None:
     assert project.git("show", "v0.2.0:images.yaml") == "tag: 0.2.0-py3.11"
 
 
+def test_the_notes_of_a_release_lie_beside_its_files_and_are_signed(rolled_back) -> None:
+    project, _ = rolled_back
+    built = project.root / "dist" / "0.2.0.post1"
+    said = (built / "RELEASE_NOTES.md").read_text()
+    assert "The code of 0.1.0 again: Wrong answers." in said
+    assert "$ pip install 'small-package==0.2.0.post1'" in said
+    sums = (built / "SHA256SUMS").read_text()
+    assert "RELEASE_NOTES.md" in sums
+    for line in (line for line in sums.splitlines() if "RELEASE_NOTES" not in line):
+        assert line in said
+
+
 def test_each_step_is_printed_with_its_seconds(rolled_back) -> None:
     _, said = rolled_back
     steps = [line.split(" s  ")[1] for line in said.splitlines() if " s  " in line]

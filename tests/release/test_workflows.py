@@ -61,14 +61,24 @@ def test_the_tests_run_on_every_supported_python() -> None:
     assert tuple(matrix["python"]) == Project.at(ROOT).pythons
 
 
-def test_only_the_last_job_of_a_release_has_an_identity() -> None:
-    """It runs no code of the repository: what builds a release cannot publish another."""
+def test_what_may_publish_runs_no_code_of_the_repository() -> None:
+    """What builds a release cannot publish another, nor write to the repository."""
     jobs = yaml.safe_load(TEXTS["release"])["jobs"]
-    assert [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})] == [
-        "publish"
-    ]
+    trusted = {name: job["permissions"] for name, job in jobs.items() if "permissions" in job}
+    assert trusted == {"publish": {"id-token": "write"}, "page": {"contents": "write"}}
+    for name in trusted:
+        steps = jobs[name]["steps"]
+        assert not [step for step in steps if "checkout" in step.get("uses", "")]
+        assert not [step for step in steps if "make " in step.get("run", "")]
     assert not [step for step in jobs["publish"]["steps"] if "run" in step]
     assert "secrets." not in "".join(TEXTS.values())
+
+
+def test_only_distributions_are_uploaded_to_the_index() -> None:
+    """Another file beside them, such as the notes, would fail the upload of all."""
+    jobs = yaml.safe_load(TEXTS["release"])["jobs"]
+    taken = [step["with"] for step in jobs["publish"]["steps"] if "download" in step["uses"]]
+    assert [each.get("name", each.get("pattern")) for each in taken] == ["sdist", "wheel-*"]
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="run make .venv/release/.stamp first")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from qstore_ray.learn.schedules import SCHEDULES, Horizon, Tick, get_schedule
+from tools.first_change import __main__ as first_change
 from tools.first_change import checks
 from tools.first_change.steps import _FILE, _TEST, DONE, STEPS
+from tools.gates.side_by_side import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
@@ -86,11 +90,105 @@ def test_a_python_without_venv_is_refused_with_the_package_that_brings_it(tmp_pa
     assert not (tmp_path / ".venv").exists()
 
 
+def test_an_environment_of_another_machine_is_made_again(tmp_path: Path) -> None:
+    """A container mounts the folder: the stamps say that all is there, but its Python is not."""
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed")
+    folder = tmp_path / "a folder with späces"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name in ("Makefile", "requirements-uv.lock"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv/bin/uv").write_text("")
+    python = folder / ".venv/bin/python"
+    python.symlink_to("/nowhere/python")
+
+    def planned() -> str:
+        done = subprocess.run(
+            [make, "--dry-run", ".venv/bin/uv"],
+            cwd=folder, capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        return done.stdout
+
+    assert "-m venv --clear .venv" in planned()
+    python.unlink()
+    python.symlink_to(sys.executable)
+    assert "up to date" in planned()
+
+
 # ---------------------------------------------------------------------------- the first change
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda root: shutil.rmtree(root / ".git"), "no git repository"),
+        (lambda root: None, "the branch is none"),
+    ],
+    ids=["no repository", "no branch"],
+)
+def test_a_folder_without_a_branch_is_told_apart_from_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=tmp_path, check=True)
+    (tmp_path / ".git" / "HEAD").write_text("0" * 40 + "\n")
+    spoil(tmp_path)
+    assert said in checks.on_a_branch()
+
+
+def test_a_name_that_git_lacks_is_asked_for_before_the_commit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    monkeypatch.delenv("EMAIL", raising=False)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "config", "user.useConfigOnly", "true"], cwd=tmp_path, check=True)
+    assert "git config user.name" in checks.committed()
+    for setting in (("user.name", "Some One"), ("user.email", "some@example.com")):
+        subprocess.run(["git", "config", *setting], cwd=tmp_path, check=True)
+    assert "the last commit lacks" in checks.committed()
+
+
+def test_of_make_check_only_what_failed_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """In whichever order the gates end; they are here what every environment has."""
+    bad = "python -c \"import sys; sys.exit('a.py:1: wrong')\""
+    commands = ["python -c \"print('all well')\"", bad, "python -c \"print('well, too')\""]
+    assert run_all(commands, processes=3) == 1
+    printed = capfd.readouterr()
+    said = checks.of_failed_gates((printed.out + printed.err).splitlines()).splitlines()
+    assert said[0].startswith(f"+ {bad}")
+    assert said[1:] == ["a.py:1: wrong", f"failed: {bad} (exit code 1)"]
+    assert checks.of_failed_gates(["make: cc: No such file"]) == "make: cc: No such file"
+
+
+def test_ctrl_c_ends_it_without_a_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(first_change, "STEPS", (STEPS[0]._replace(missing=interrupted),))
+    assert first_change.main() == 130
+    assert "make first-change looks again" in capsys.readouterr().out
+
+
+def test_a_check_runs_make_as_if_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make --dry-run first-change` must not make every check pass."""
+    monkeypatch.setenv("MAKEFLAGS", "n")
+    said = checks._run("-c", "import os, sys; sys.exit(os.environ.get('MAKEFLAGS', 'none'))")
+    assert said == "none"
 
 
 def test_the_first_change_is_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     """What it asks for is not there, and where it says to put it, there is a place."""
+    if (ROOT / checks.FILE).exists():
+        pytest.skip("the first change is made in this checkout")
     assert checks.NAME not in list(SCHEDULES)
     assert not (ROOT / checks.FILE).exists()
     registry = ROOT / "qstore_ray" / "learn" / "schedules" / "__init__.py"

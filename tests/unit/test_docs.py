@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
+from qstore_ray.data.augment.config import AUGMENTATIONS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
+from qstore_ray.federated.config import FederationConfig
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.learn.optimizers import OPTIMIZERS
@@ -61,8 +64,10 @@ GUIDES = [
     "models.md",
     "noise.md",
     "operations.md",
+    "predicting.md",
     "privacy.md",
     "review.md",
+    "runs.md",
     "training.md",
     "wide.md",
     *(f"explanations/{page.name}" for page in sorted((DOCS / "explanations").glob("*.md"))),
@@ -91,6 +96,7 @@ def test_a_guide_runs(guide: str) -> None:
         "hardware.md",
         "models.md",
         "noise.md",
+        "runs.md",
         "training.md",
         "tuning.md",
     ],
@@ -106,13 +112,19 @@ def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
 
 MODELS = [ANSATZE, ENCODINGS, LOSSES]
 TUNING = [PARAMETERS, SAMPLERS, SCHEDULERS, TRIAL_METRICS]
+NOISE = {name: field for name, field in NoiseConfig.model_fields.items() if name != "places"}
+"""Without what mitigation alone writes."""
 
 
 @pytest.mark.parametrize(
     ("guide", "family"),
     [
         ("callbacks.md", CALLBACKS),
+        ("data.md", AUGMENTATIONS),
+        ("data.md", STEPS),
+        ("federated.md", FederationConfig.model_fields),
         *(("models.md", family) for family in MODELS),
+        ("noise.md", NOISE),
         ("training.md", OPTIMIZERS),
         ("training.md", SCHEDULES),
         *(("tuning.md", family) for family in TUNING),

@@ -23,7 +23,7 @@ import qstore_ray
 PACKAGE = Path(qstore_ray.__file__).parent
 _WITHOUT_NAMES = {
     "check_advantage": "takes minutes; docs/advice.md runs it on a few rows",
-    "promote_model": "needs a model in MLflow, which takes seconds; docs/training.md runs it",
+    "promote_model": "needs a model in MLflow, which takes seconds; docs/runs.md runs it",
     "ReadTask": "is a type alias, which has no docstring; SourceData has an example of one",
     "run_federated_job": "takes seconds; docs/federated.md runs it",
     "run_job": "takes seconds; docs/training.md runs it",

@@ -1,4 +1,4 @@
-"""Prints which steps are done, and the next one; the exit code is 0 in any state.
+"""Prints which steps are done, and the next one; the exit code is 0 in any state, 130 after Ctrl-C.
 
 make first-change
 """
@@ -18,7 +18,11 @@ def main() -> int:
         place = f"{number:2}/{len(STEPS)}"
         if sys.stdout.isatty():  # a check may take a minute
             print(f"  ..  {place}  {step.title}", end="\r", flush=True)
-        missing = step.missing()
+        try:
+            missing = step.missing()
+        except KeyboardInterrupt:
+            print("\nStopped. Nothing was changed; make first-change looks again.")
+            return 130
         print(f"  {'no' if missing else 'ok'}  {place}  {step.title}", flush=True)
         if missing:
             print(f"\n{textwrap.indent(missing, '      ')}\n")

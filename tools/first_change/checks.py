@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +19,8 @@ RUN = "runs/first-change"
 MAIN = ("main", "master")
 _SECONDS = 900
 _LONGEST = 72
-_LAST_LINES = 12
+_LAST_LINES, _MOST_LINES = 12, 60
+_FLAGS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 
 _TRY = """
 from qstore_ray.learn.schedules.inverse_time import InverseTime
@@ -44,6 +46,8 @@ assert get_schedule("{NAME}", {{"gamma": 0.5}}).at(2, 10) == 0.5
 
 def on_a_branch() -> str:
     """Whether the work is on a branch of its own."""
+    if not _git("rev-parse", "--git-dir"):
+        return f"{ROOT} is no git repository: git clone it"
     name = _git("branch", "--show-current")
     return f"the branch is {name or 'none'}" if name in {"", *MAIN} else ""
 
@@ -99,11 +103,16 @@ def used() -> str:
 
 def clean() -> str:
     """Whether lint, format, types and layers are in order."""
-    return _command("make", "check")
+    return _command("make", "check", show=of_failed_gates)
 
 
 def committed() -> str:
     """Whether the change is in one commit whose subject is one short line."""
+    if not _git("var", "GIT_AUTHOR_IDENT"):
+        return (
+            "git does not know your name: git config user.name 'Your Name', and "
+            "git config user.email 'you@example.com'"
+        )
     if left := _git("status", "--porcelain", "--", "qstore_ray", "tests", "docs", "CHANGELOG.md"):
         return f"not committed: {', '.join(line[3:] for line in left.splitlines())}"
     files = set(_git("show", "--name-only", "--format=", "HEAD").split())
@@ -125,13 +134,37 @@ def _run(*words: str) -> str:
     return _command(sys.executable, *words)
 
 
-def _command(*words: str) -> str:
-    """Run a program in the repository; its last lines if it fails."""
-    done = subprocess.run(
-        words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
+def of_failed_gates(lines: Sequence[str]) -> str:
+    """What the failed gates have printed, of what `make check` prints of all of them."""
+    ends = [line for line in lines if line.startswith("failed: ")]
+    if not ends:
+        return _last(lines)
+    shown, failed = [], False
+    for line in lines[: lines.index(ends[0])]:
+        if gate := re.fullmatch(r"\+ (.+)  \([0-9.]+ s\)", line):
+            failed = f"{gate[1]} (exit code" in ends[0]
+        if failed:
+            shown.append(line)
+    return "\n".join([*shown[:_MOST_LINES], *ends])
+
+
+def _command(*words: str, show: Callable[[Sequence[str]], str] | None = None) -> str:
+    """Run a program in the repository; its last lines if it fails, or those that `show` picks."""
+    try:
+        done = subprocess.run(
+            words, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False,
+            timeout=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"no end after {_SECONDS // 60} minutes: {' '.join(words)}"
     lines = (done.stdout + done.stderr).strip().splitlines()
-    return "" if done.returncode == 0 else _last(lines) or f"exit code {done.returncode}"
+    picked = (show or _last)(lines)
+    return "" if done.returncode == 0 else picked or f"exit code {done.returncode}"
+
+
+def _environment() -> dict[str, str]:
+    """Without what `make -n`, `make -s` or `make -j` of the caller would say to a make of ours."""
+    return {name: value for name, value in os.environ.items() if name not in _FLAGS}
 
 
 def _last(lines: Sequence[str]) -> str:
@@ -139,7 +172,7 @@ def _last(lines: Sequence[str]) -> str:
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-c", "log.showSignature=false", *words]
+    command = ["git", "-c", "log.showSignature=false", "-c", "core.quotePath=false", *words]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )

@@ -113,6 +113,10 @@ def read_repository(root: Path = ROOT) -> Repository:
 def public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
     """Public functions, classes and their public methods, with dotted names."""
     for node in body:
+        if isinstance(node, ast.If | ast.Try):  # such as `if sys.platform == "win32":`
+            parts = (node.body, node.orelse, *(each.body for each in getattr(node, "handlers", ())))
+            for part in parts:
+                yield from public(part, prefix)
         if not isinstance(node, DEFINITIONS) or node.name.startswith("_"):
             continue
         yield f"{prefix}{node.name}", node

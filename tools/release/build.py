@@ -3,6 +3,7 @@
 What makes two builds differ, and what removes it:
 
     time            SOURCE_DATE_EPOCH, the time of the commit, is the time of every member
+    settings        no flags of compilers from the environment, no configuration of the user
     folder          -ffile-prefix-map for what the compiler notes; the sources come from git archive
     user, umask     members of the sdist belong to nobody, with one of two modes
     order           members of the sdist are sorted
@@ -17,6 +18,7 @@ import gzip
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,6 +77,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_FLAGS = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "DIST_EXTRA_CONFIG")
+"""What is set for the machine of the one who releases, such as -march=native, is not released."""
+
 _HOOK = (
     "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 )
@@ -82,11 +87,12 @@ _HOOK = (
 
 def _run(source: Path, out: Path, kind: str, epoch: int) -> Path:
     """Call the backend's hook (PEP 517) in a process of its own; the folder with what it made."""
-    prefix = f"-ffile-prefix-map={source}=/usr/src/{kind}"
+    inherited = {k: v for k, v in os.environ.items() if k not in _FLAGS and k[:6] != "PYTHON"}
     environment = {
-        **os.environ,
+        **inherited,
         "SOURCE_DATE_EPOCH": str(epoch),
-        "CFLAGS": f"{os.environ.get('CFLAGS', '')} {prefix}".strip(),
+        "CFLAGS": shlex.quote(f"-ffile-prefix-map={source}=/usr/src/{kind}"),
+        "HOME": str(out),  # no ~/.pydistutils.cfg
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
     }

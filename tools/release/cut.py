@@ -2,13 +2,12 @@
 
 The release commit is made in a worktree of its own. It is built twice, tried and signed; then the
 tag is set, and the branch moves to the commit after it. An error before the tag leaves the checkout
-as it was; after it, the same command moves the branch.
+as it was; after it, the same command moves the branch, or says that nothing is left to do.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 import sys
 import tempfile
@@ -18,9 +17,12 @@ from typing import TYPE_CHECKING
 from tools.release import changelog, numbers
 from tools.release.bare import call, try_wheel
 from tools.release.build import build, refuse_unless_same
-from tools.release.contents import refuse_if_missing
+from tools.release.contents import refuse_if_bound, refuse_if_missing
 from tools.release.errors import ReleaseError
+from tools.release.lock import Running
+from tools.release.notes import NOTES, attestations, notes
 from tools.release.project import CHANGELOG, Project
+from tools.release.publish import distributions
 from tools.release.repository import Repository
 from tools.release.signing import Signer, verify
 from tools.release.steps import Steps
@@ -29,19 +31,19 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
-def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
+def cut(project: Project, text: str, key: Path, steps: Steps, running: Running) -> Path:
     """Release the checked-out commit as a version; the folder with its files.
 
     `ReleaseError` if the checkout, the version, the changelog or the key is not fit for a release,
     or a build, a check or a bare environment fails.
     """
-    repository = Repository(project.root)
+    repository = running.repository
     signer = Signer(key, project.root / project.signers)
     out = project.root / "dist" / text
     with steps.step("checkout, version, changelog and key are fit for a release"):
         repository.refuse_unless_clean(project.branch)
-        if _was_interrupted(repository, text, out, signer):
-            return _finished(project, text, out, steps)
+        if _is_tagged(project, repository, text, signer):
+            return _finished(project, text, out, steps, running)
         notes = project.read(CHANGELOG)
         version = numbers.checked(text, [*repository.versions(), *changelog.versions(notes)])
         changelog.unreleased(notes)
@@ -56,28 +58,51 @@ def cut(project: Project, text: str, key: Path, steps: Steps) -> Path:
         prepare(staged, out, commit, signer, steps)
         with steps.step(f"tag v{version}"):
             repository.refuse_unless_clean(project.branch)
-            if not repository.leads_to(commit):
+            if repository.apart(commit)[1]:
                 raise ReleaseError(f"{project.branch} has moved meanwhile: release it again")
             repository.tag(text, commit, f"Release {version}", key, signer.signers)
-    return _finished(project, text, out, steps)
+    return _finished(project, text, out, steps, running)
 
 
-def _was_interrupted(repository: Repository, text: str, out: Path, signer: Signer) -> bool:
-    """True if the version was built, signed and tagged here, and the branch is still before it."""
-    if not repository.has_tag(text) or not repository.leads_to(f"v{text}") or not out.is_dir():
+def _is_tagged(project: Project, repository: Repository, text: str, signer: Signer) -> bool:
+    """True if the version was built, signed and tagged here, and nothing was committed since.
+
+    `ReleaseError` if what was built is gone, or is not what was signed.
+    """
+    if not repository.has_tag(text):
+        return False
+    missing, since = repository.apart(f"v{text}")
+    if since and (missing or not _is_next(project, text, since)):
+        return False
+    out = project.root / "dist" / text
+    if not out.is_dir():
+        if missing:
+            raise ReleaseError(
+                f"{text} has a tag, but {out} is gone. If the tag was not pushed, git tag -d "
+                f"v{text}, and type the same again; else git merge --ff-only v{text}"
+            )
         return False
     verify(out, signer.signers)
+    repository.verify_tag(text, signer.signers)
     return True
 
 
-def _finished(project: Project, text: str, out: Path, steps: Steps) -> Path:
+def _is_next(project: Project, text: str, since: int) -> bool:
+    """True if the checkout is the commit that a release leaves, `since` commits after its tag."""
+    return since == 1 and project.version == numbers.opened_after(numbers.parsed(text))
+
+
+def _finished(project: Project, text: str, out: Path, steps: Steps, running: Running) -> Path:
     """Move the branch to the commit after the release, which has a section for what comes."""
-    repository = Repository(project.root)
+    repository = running.repository
+    if repository.apart(f"v{text}")[1]:
+        steps.say(f"           {text} was released before: nothing is left to do")
+        return out
     with (
         steps.step(f"{project.branch} is after {text}"),
         repository.worktree(f"v{text}") as folder,
     ):
-        repository.forward(open_next(Project.at(folder), numbers.parsed(text)))
+        running.forward(open_next(Project.at(folder), numbers.parsed(text)))
     return out
 
 
@@ -86,17 +111,26 @@ def sdist(project: Project, text: str, steps: Steps) -> Path:
 
     `ReleaseError` if the tag does not have this version, or two builds differ.
     """
-    with (
-        Repository(project.root).worktree(f"v{text}") as folder,
-        tempfile.TemporaryDirectory() as tmp,
-    ):
+    with Repository(project.root).worktree(f"v{text}") as folder:
         staged = Project.at(folder)
         if staged.version != text:
             raise ReleaseError(f"the tag v{text} has the version {staged.version}: set another tag")
-        archive, _ = _built(Repository(folder), "HEAD", Path(tmp), steps)
+        archive, _ = _built(Repository(folder), "HEAD", folder.parent / "sdist", steps)
         target = project.root / "dist" / archive.name
         target.parent.mkdir(exist_ok=True)
         return Path(shutil.copyfile(archive, target))
+
+
+def write_notes(project: Project, text: str) -> Path:
+    """Write the notes for the sdist and the wheels in dist/, which CI has built from a tag."""
+    with Repository(project.root).worktree(f"v{text}") as folder:
+        staged, out = Project.at(folder), project.root / "dist"
+        commit = Repository(folder).git("rev-parse", "HEAD")
+        files = distributions(out)
+        if not files:
+            raise ReleaseError(f"{out} has no sdist and no wheel: make sdist VERSION={text}")
+        (out / NOTES).write_text(notes(staged, commit, files, signed=False), "utf-8")
+    return out / NOTES
 
 
 def prepare(
@@ -108,10 +142,11 @@ def prepare(
     """
     version = staged.version
     repository = Repository(staged.root)
-    with tempfile.TemporaryDirectory(prefix="release-") as scratch:
+    with tempfile.TemporaryDirectory(dir=staged.root.parent) as scratch:  # removed with it
         built = _built(repository, commit, Path(scratch), steps, known=known)
         for archive in built:
             refuse_if_missing(archive, repository.tracked(staged.package), staged.unpacked)
+        refuse_if_bound(built[1])
         with steps.step(
             "every file of the package is in the sdist and the wheel; metadata checked"
         ):
@@ -126,10 +161,10 @@ def prepare(
         if staged.bill and staged.lock:
             with steps.step("bill of materials, with hashes and licences"):
                 _write_bill(staged, bare[0], out / f"{staged.package}-{version}.cdx.json", steps)
-    (out / "NOTES.md").write_text(_notes(staged, version, commit), "utf-8")
+    (out / NOTES).write_text(notes(staged, commit, list(out.iterdir()), signed=True), "utf-8")
     with steps.step("checksums, signed and verified"):
         signer.sign(out)
-    steps.say(f"           {_attestations()}")
+    steps.say(f"           {attestations()}")
     return out
 
 
@@ -152,24 +187,6 @@ def _write_bill(staged: Project, python: Path, out: Path, steps: Steps) -> None:
     program = str(staged.root / staged.bill)
     words = ["--lock", staged.lock, "--python", str(python), "--output", str(out)]
     steps.say(f"           {call([sys.executable, program, *words]).strip()}")
-
-
-def _notes(staged: Project, version: str, commit: str) -> str:
-    """What changed, and how to check the files."""
-    body = changelog.section(staged.read(CHANGELOG), version).body
-    return (
-        f"# {staged.name} {version}\n\n{body}\n\n## Verify\n\n"
-        f"Commit {commit}. {_attestations()}\n\n```console\n"
-        f"$ ssh-keygen -Y verify -f {staged.signers} -I release -n qstore-release "
-        "-s SHA256SUMS.sig < SHA256SUMS\n$ sha256sum -c SHA256SUMS\n```\n"
-    )
-
-
-def _attestations() -> str:
-    """Attestations name the CI job that built a file; only such a job can make them."""
-    if "ACTIONS_ID_TOKEN_REQUEST_URL" in os.environ:
-        return "attestations: the job that uploads the files makes them"
-    return "attestations: none, this machine has no identity that a CI service vouches for"
 
 
 def open_next(project: Project, version: Version) -> str:

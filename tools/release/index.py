@@ -12,11 +12,13 @@ unless exactly its version is asked for, and print the reason if it is.
 
 from __future__ import annotations
 
+import fcntl
 import html
 import json
 import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,16 +51,18 @@ class FolderIndex:
 
     def add(self, files: list[Path]) -> None:
         """Publish files. `ReleaseError` if one of the same name and other bytes was published."""
-        (self.root / "files").mkdir(parents=True, exist_ok=True)
-        for file in files:
-            target = self.root / "files" / file.name
-            if target.exists() and sha256(target) != sha256(file):
-                raise ReleaseError(
-                    f"{target} was published with other bytes: release them under another version"
-                )
-        for file in files:
-            _replace(self.root / "files" / file.name, file.read_bytes())
-        self._write_pages()
+        with self._alone():
+            for file in files:
+                target = self.root / "files" / file.name
+                if target.exists() and sha256(target) != sha256(file):
+                    raise ReleaseError(
+                        f"{target} was published with other bytes: release them under another "
+                        "version"
+                    )
+            for file in files:
+                if not (self.root / "files" / file.name).exists():
+                    _replace(self.root / "files" / file.name, file.read_bytes())
+            self._write_pages()
 
     def withdraw(self, name: str, version: Version, reason: str) -> list[str]:
         """Mark all files of a version; their names. `ReleaseError` if it was not published here."""
@@ -69,14 +73,14 @@ class FolderIndex:
         ]
         if not found:
             raise ReleaseError(f"{self.root} has no {name} {version}: give the INDEX that has it")
-        self._write_withdrawn({**self.withdrawn, **dict.fromkeys(found, reason)})
-        self._write_pages()
+        with self._alone():
+            self._write_withdrawn({**self.withdrawn, **dict.fromkeys(found, reason)})
+            self._write_pages()
         return found
 
     def replace(self, version: Version, requirement: str) -> Path:
         """Write the file by which installers replace a withdrawn version (`uv --overrides`)."""
         path = self.root / "overrides" / f"{version}.txt"
-        path.parent.mkdir(exist_ok=True)
         _replace(path, f"{requirement}\n".encode())
         return path
 
@@ -88,6 +92,17 @@ class FolderIndex:
             return json.loads(path.read_text("utf-8")) if path.exists() else {}
         except ValueError as error:
             raise ReleaseError(f"{path} is damaged ({error}): restore it from a copy") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other process writes to this index."""
+        _make(self.root)
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _write_withdrawn(self, reasons: dict[str, str]) -> None:
         _replace(
@@ -140,10 +155,28 @@ def named(file: str) -> tuple[NormalizedName, Version]:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write a file that a server may be reading: it has the old or the new content, never half."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    shutil.copymode(target, name) if target.exists() else Path(name).chmod(0o644)
-    Path(name).replace(target)
+    """Write a file that a server may be reading: it has the old or the new content, never half.
+
+    What a process that was killed had begun to write is overwritten by the next one.
+    """
+    _make(target.parent)
+    begun = target.with_name(f".{target.name}.new")
+    try:
+        with begun.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(target, begun) if target.exists() else begun.chmod(0o644)
+        begun.replace(target)
+    except OSError as error:  # a full disk
+        error.filename = str(target)
+        begun.unlink(missing_ok=True)
+        raise
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that a server may read, as its files, whatever the umask is."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)

@@ -25,6 +25,11 @@ def checked(text: str, tagged: Iterable[Version]) -> Version:
         raise ReleaseError(
             f"VERSION={text}: an index knows this as {public}; type VERSION={public}"
         )
+    if len(version.release) != 3:
+        first, second, third, *_ = (*version.release, 0, 0)
+        raise ReleaseError(
+            f"VERSION={text}: three numbers are needed; type VERSION={first}.{second}.{third}"
+        )
     latest = max(tagged, default=None)
     if latest is not None and version <= latest:
         raise ReleaseError(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tools.release import numbers
 from tools.release.errors import ReleaseError
 from tools.release.index import FolderIndex
 from tools.release.project import Project
@@ -28,8 +29,9 @@ def folder_index(index: str) -> FolderIndex | None:
     return FolderIndex(Path(unquote(parts.path)).expanduser())
 
 
-def publish(project: Project, version: str, index: str, steps: Steps) -> None:
+def publish(project: Project, text: str, index: str, steps: Steps) -> None:
     """Publish sdist and wheels of a release. `ReleaseError` if they are not as they were signed."""
+    version = str(numbers.parsed(text))
     built = project.root / "dist" / version
     if not built.is_dir():
         raise ReleaseError(f"{built} does not exist: make release VERSION={version}")

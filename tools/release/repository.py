@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from tools.release.errors import ReleaseError
+
+SCRATCH = "tools-release-"
+"""How the name of the folder of a release's checkout begins."""
 
 _SAME = tuple(
     word
@@ -25,6 +28,16 @@ _SAME = tuple(
     for word in ("-c", setting)
 )  # fmt: skip
 """What hooks and settings of the one who releases must not change: commits, bits, answers."""
+
+_ELSEWHERE = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE", "GIT_PREFIX",
+)  # fmt: skip
+"""Where git looks instead of in the folder it is called in; a hook or `rebase --exec` sets them."""
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def _version(tag: str) -> Version | None:
@@ -41,26 +54,48 @@ class Repository:
 
     root: Path
 
-    def git(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+    @property
+    def folder(self) -> Path:
+        """Git's own folder, the same for all checkouts."""
+        return self.root / self.git("rev-parse", "--git-common-dir")
+
+    def git(self, *words: str) -> str:
         """What a command of git prints. `ReleaseError` with git's own words if it fails."""
+        return self._output(*words).decode("utf-8", "replace").strip("\n")
+
+    def content(self, commit: str, path: str) -> bytes:
+        """The bytes of a file in a commit, none if it is not there."""
+        listed = self.git("ls-tree", commit, "--", path)
+        return self._output("cat-file", "blob", f"{commit}:{path}") if listed else b""
+
+    def _output(self, *words: str) -> bytes:
         done = subprocess.run(
             ["git", *_SAME, *words],
-            cwd=self.root, capture_output=True, text=True, check=False, timeout=300.0,
-            env={**os.environ, **(environment or {})},
+            cwd=self.root, env=_environment(), capture_output=True, check=False, timeout=300.0,
         )  # fmt: skip
         if done.returncode:
-            raise ReleaseError(f"git {' '.join(words)}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout.strip()
+            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+            raise ReleaseError(f"git {' '.join(words)}: {said}")
+        return done.stdout
+
+    def changed(self) -> list[str]:
+        """The files that are not committed, new ones too."""
+        listed = self.git("-c", "status.renames=false", "status", "--porcelain", "-z")
+        return [line[3:] for line in listed.split("\0") if line]
 
     def refuse_unless_clean(self, branch: str) -> None:
-        """`ReleaseError` if anything is not committed, or another branch is checked out."""
-        if changed := self.git("status", "--porcelain"):
-            names = ", ".join(line[3:] for line in changed.splitlines()[:5])
+        """`ReleaseError` if files are not committed, or for another branch or a shallow clone."""
+        if changed := self.changed():
+            names = ", ".join(changed[:5])
             raise ReleaseError(f"not committed: {names}; commit it, or git stash -u")
         here = self.git("branch", "--show-current")
         if here != branch:
             raise ReleaseError(
                 f"releases are made from {branch}, not {here or 'no branch'}: git switch {branch}"
+            )
+        if self.git("rev-parse", "--is-shallow-repository") == "true":
+            raise ReleaseError(
+                "this is a shallow clone, which lacks releases: git fetch --unshallow --tags"
             )
 
     def versions(self) -> list[Version]:
@@ -72,13 +107,11 @@ class Repository:
         """True if this version has a tag."""
         return bool(self.git("tag", "--list", f"v{version}"))
 
-    def leads_to(self, revision: str) -> bool:
-        """True if the checkout is at a commit, or before it."""
-        try:
-            self.git("merge-base", "--is-ancestor", "HEAD", f"{revision}^{{commit}}")
-        except ReleaseError:
-            return False
-        return True
+    def apart(self, revision: str) -> tuple[int, int]:
+        """How many commits of a revision the checkout lacks, and how many it has beside them."""
+        counts = self.git("rev-list", "--left-right", "--count", f"{revision}^{{commit}}...HEAD")
+        missing, more = map(int, counts.split())
+        return missing, more
 
     def tracked(self, folder: str) -> list[str]:
         """The files of a folder that git knows."""
@@ -103,16 +136,20 @@ class Repository:
         sign = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
         self.git(*sign, "tag", "--sign", "-m", message, f"v{version}", commit)
         try:
-            allowed = f"gpg.ssh.allowedSignersFile={signers}"
-            self.git("-c", allowed, "tag", "--verify", f"v{version}")
+            self.verify_tag(version, signers)
         except ReleaseError:
             self.git("tag", "--delete", f"v{version}")
             raise
 
+    def verify_tag(self, version: str, signers: Path) -> None:
+        """`ReleaseError` if the tag of a version is not signed by a key that may sign."""
+        allowed = f"gpg.ssh.allowedSignersFile={signers}"
+        self.git("-c", allowed, "tag", "--verify", f"v{version}")
+
     @contextmanager
     def worktree(self, revision: str) -> Iterator[Path]:
         """Another checkout of a revision, on no branch, removed in the end."""
-        folder = Path(tempfile.mkdtemp(prefix="release-"))
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
         try:
             self.git("worktree", "add", "--quiet", "--detach", str(folder / "tree"), revision)
             yield folder / "tree"
@@ -124,7 +161,9 @@ class Repository:
         """The files of a commit, and nothing else, in a folder."""
         into.mkdir(parents=True)
         words = ["git", *_SAME, "archive", "--format=tar", commit]
-        with subprocess.Popen(words, cwd=self.root, stdout=subprocess.PIPE) as archive:
+        with subprocess.Popen(
+            words, cwd=self.root, env=_environment(), stdout=subprocess.PIPE
+        ) as archive:
             assert archive.stdout is not None
             with tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
                 tar.extractall(into, filter="data")

@@ -21,6 +21,7 @@ from packaging.version import Version
 from tools.release import changelog, numbers
 from tools.release.cut import prepare, today
 from tools.release.errors import ReleaseError
+from tools.release.lock import Running
 from tools.release.project import CHANGELOG, Project
 from tools.release.publish import folder_index, publish
 from tools.release.repository import Repository
@@ -28,12 +29,14 @@ from tools.release.signing import Signer
 from tools.release.steps import Steps
 
 
-def rollback(project: Project, text: str, reason: str, key: Path, index: str, steps: Steps) -> None:
+def rollback(
+    project: Project, text: str, reason: str, key: Path, index: str, steps: Steps, running: Running
+) -> None:
     """Withdraw the version `text` and publish the code of the good one under a later number.
 
     `ReleaseError` if the version was not released, or no good one was released before it.
     """
-    repository = Repository(project.root)
+    repository = running.repository
     signer = Signer(key, project.root / project.signers)
     with steps.step("checkout, version and key are fit for a rollback"):
         repository.refuse_unless_clean(project.branch)
@@ -60,16 +63,26 @@ def rollback(project: Project, text: str, reason: str, key: Path, index: str, st
         _release_again(project, good, again, reason, signer, steps)
     if not is_there or _was_interrupted(project, bad, good, index):
         publish(project, again, index, steps)
-    _note(project, bad, again)
+    elif _replaces(good, bad) and folder_index(index) is None:
+        steps.say(
+            f"           if {again} is not there:  make publish VERSION={again} INDEX={index}"
+        )
+    _note(project, bad, again, running)
     steps.say(f"           one command for users:  pip install --upgrade {project.name}")
     steps.say(f"           if they pin =={bad}:  pip install '{project.name}=={again}'")
 
 
 def _was_interrupted(project: Project, bad: Version, good: Version, index: str) -> bool:
-    """True if an earlier rollback released the good code again, and the index has not got it."""
-    target = folder_index(index)
-    is_replacement = good.is_postrelease and good.base_version == bad.base_version
-    return is_replacement and target is not None and not target.has(project.name, good)
+    """True if an earlier rollback released the good code again, and the index may lack a file."""
+    target, built = folder_index(index), project.root / "dist" / str(good)
+    if not _replaces(good, bad) or target is None:
+        return False
+    return built.is_dir() or not target.has(project.name, good)
+
+
+def _replaces(good: Version, bad: Version) -> bool:
+    """True if a version is the code of an earlier one, released again in place of `bad`."""
+    return good.is_postrelease and good.base_version == bad.base_version
 
 
 def withdraw(
@@ -106,13 +119,14 @@ def _release_again(
             repository.tag(again, commit, f"The code of {good}", signer.key, signer.signers)
 
 
-def _note(project: Project, bad: Version, again: str) -> None:
+def _note(project: Project, bad: Version, again: str, running: Running) -> None:
     """The changelog of the branch: what was withdrawn, and what replaces it, as its tag says."""
-    repository, before = Repository(project.root), project.read(CHANGELOG)
+    repository, before = running.repository, project.read(CHANGELOG)
     text = changelog.withdrawn(before, str(bad))
     if Version(again) not in changelog.versions(text):
         tagged = changelog.section(repository.git("show", f"v{again}:{CHANGELOG}"), again)
         text = changelog.added(text, again, tagged.when, tagged.body, above=str(bad))
     if text != before:  # else it was rolled back before, on another index
-        project.write(CHANGELOG, text)
-        repository.commit(f"Withdraw {bad}")
+        with repository.worktree("HEAD") as folder:
+            Project.at(folder).write(CHANGELOG, text)
+            running.forward(Repository(folder).commit(f"Withdraw {bad}"))

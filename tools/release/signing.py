@@ -53,7 +53,8 @@ def verify(folder: Path, signers: Path, added: str = "KEY") -> str:
         raise ReleaseError(f"{folder} is not signed, so it was not finished: release it again")
     name = _keygen(
         "find-principals", "-f", str(signers), "-s", str(folder / SIGNATURE),
-        hint=f"the key is not in {signers}: commit a line there, such as\n  release {added}",
+        hint=f"the key is not in {signers}, or has expired there: "
+        f"commit a line such as\n  release {added}",
     ).splitlines()[0]  # fmt: skip
     text = (folder / SUMS).read_text("utf-8")
     words = ["-f", str(signers), "-I", name, "-n", NAMESPACE, "-s", str(folder / SIGNATURE)]
@@ -80,6 +81,11 @@ def _keygen(action: str, *words: str, text: str = "", hint: str = "") -> str:
         said = (done.stderr or done.stdout).strip()
         if "passphrase" in said:
             hint = f"{said}\nAdd the key to your agent: ssh-add KEY, and type KEY=KEY.pub"
+        elif action == "sign":
+            hint = (
+                f"{said}\nssh-keygen cannot sign with KEY: it must be a private key that others "
+                "cannot read (chmod 600), or the public half of one in your agent (ssh-add -l)"
+            )
         raise ReleaseError(hint or f"ssh-keygen -Y {action}: {said}")
     return done.stdout
 

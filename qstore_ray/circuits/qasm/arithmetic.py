@@ -55,6 +55,9 @@ _OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 _OF_INPUTS = ("+", "-", "*", "/", "**")
 _MOST_BITS = 4096
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "float": float, "angle": float, "complex": float, "int": int, "uint": int, "bool": bool,
+}  # fmt: skip
 FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError, QiskitError)
 """What Python and Qiskit raise where something cannot be computed."""
 
@@ -69,13 +72,48 @@ class Qubits:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Bits that hold what a measurement gives; `size` is None for a single one.
+    """Bits that hold what a measurement gives, or a variable without a value.
 
-    A register of OpenQASM 2 is 0 as long as it is `unwritten`.
+    Args:
+        size: how many bits; None for a single value.
+        unwritten: whether nothing was measured into it: a register of OpenQASM 2 is then 0.
+        kind: the type of a variable that has no value yet.
     """
 
     size: int | None = None
     unwritten: bool = False
+    kind: str = ""
+
+
+def kind_of(value: Any) -> str:
+    """The type of the variable that holds `value`, as `converted` takes it; "" if it is unknown."""
+    if isinstance(value, list):
+        return kind_of(value[0]) if value else ""
+    if isinstance(value, Unknown):
+        return value.kind
+    kinds = {bool: "bool", int: "int", float: "float"}
+    return "float" if isinstance(value, ParameterExpression) else kinds.get(type(value), "")
+
+
+def converted(kind: str, value: Any) -> Any:
+    """`value` as a variable of the type `kind` holds it; what is of no number stays as it is.
+
+    In OpenQASM 3, a variable keeps its type: `float x = 1; rx(x / 2) q;` is rx(0.5), and a
+    whole number is cut off towards zero.
+
+    Raises:
+        ValueError: it cannot be of this type.
+    """
+    if isinstance(value, list):
+        return [converted(kind, element) for element in value]
+    if isinstance(value, ParameterExpression) and kind in ("int", "uint", "bool"):
+        raise ValueError(f"an input becomes {kind}, which no circuit of gates can do")
+    if not isinstance(value, int | float):
+        return value
+    try:
+        return _TYPES[kind](value) if kind in _TYPES else value
+    except FAILURES as exc:
+        raise ValueError(f"cannot make it {kind}: {exc}") from exc
 
 
 def binary(symbol: str, a: Any, b: Any, version: int) -> Any:

@@ -41,12 +41,15 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
             f"{token.text} is a subroutine, and its arguments stand in brackets",
             token,
             value=token.text,
-            fix=f"Write {token.text}({', '.join(name for name, _, _ in routine.arguments)});",
+            fix=f"Write {token.text}({', '.join(one.name for one in routine.arguments)});",
         )
-    for name, size, quantum in routine.arguments:
+    for name, kind, size, quantum in routine.arguments:
         if given:
             state.cursor.expect(",")
-        value = state.operand() if quantum else state.values.expression()
+        if quantum:
+            value: Any = state.operand()
+        else:
+            value = state.values.converted(token, kind, state.values.expression())
         if quantum and len(value.numbers) != (size or 1):
             wanted = f"a register of {size} qubits" if size else "a single qubit"
             state.cursor.refuse(f"{name} of {token.text} is {wanted}", token)
@@ -56,6 +59,7 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
         state.cursor.expect(";")
     back, scopes = state.cursor.at, state.values.scopes
     state.values.scopes = [scopes[0], given]
+    state.depth += 1  # an expression that calls is deeper in Python's own stack than a block
     value = None
     try:
         state.cursor.at = routine.body - 1
@@ -66,9 +70,10 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
         value = jump.value
     finally:
         state.cursor.at, state.values.scopes = back, scopes
+        state.depth -= 1
     if inside and value is None:
         state.cursor.refuse(f"{token.text} returns no value", token, value=token.text)
-    return value
+    return state.values.converted(token, routine.returns, value)
 
 
 def run_gate_call(state: ProgramState) -> None:

@@ -45,7 +45,8 @@ def run_for(state: ProgramState, token: Token) -> None:
     end = state.cursor.at
     for element in elements:
         state.cursor.at = start
-        state.values.scopes.append({name.text: element})
+        value = state.values.converted(name, kind.text, element)
+        state.values.scopes.append({name.text: value})
         try:
             if _breaks(state):
                 break

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from qstore_ray.circuits.qasm.arithmetic import Qubits, Unknown
-from qstore_ray.circuits.qasm.calls import call_subroutine
+from qstore_ray.circuits.qasm.arithmetic import Qubits, Unknown, kind_of
 from qstore_ray.circuits.qasm.state import ProgramState
 from qstore_ray.circuits.qasm.tokens import Token
 
@@ -45,22 +44,21 @@ def _bits(state: ProgramState, name: Token, size: int | None) -> None:
 
 
 def measured_or_value(state: ProgramState) -> Any:
-    """The value behind an =: of an expression, a subroutine, or unknown bits of a measurement."""
+    """The value behind an =: of an expression, or the unknown bits of a measurement."""
     if state.cursor.accept("measure"):
         qubits = state.operand()
         state.measure(qubits)
         return Unknown(None if qubits.single else len(qubits.numbers))
-    if state.cursor.token.text in state.subroutines:
-        return call_subroutine(state, state.cursor.take(), inside=True)
     return state.values.expression()
 
 
 def declare_classical(state: ProgramState, constant: bool = False) -> None:
     """Declare the variable whose type is next; a `constant` has to have a value."""
-    kind = state.cursor.take()
+    kind = element = state.cursor.take()
     size = None
     if kind.text == "array":
         state.cursor.expect("[")
+        element = state.cursor.token
         state.cursor.skip_to("]")
         state.cursor.expect("]")
     elif state.cursor.accept("["):
@@ -73,15 +71,13 @@ def declare_classical(state: ProgramState, constant: bool = False) -> None:
     if kind.text == "bit":
         _bits(state, name, size)
         return
-    value: Any = Unknown()
+    value: Any = Unknown(kind=element.text)
     if state.cursor.accept("="):
         value = measured_or_value(state)
     elif constant:
         state.cursor.refuse(f"the constant {name.text} has no value", name)
-    if kind.text in ("float", "angle") and type(value) is int:
-        value = float(value)
     state.cursor.expect(";")
-    state.values.declare(name, value)
+    state.values.declare(name, state.values.converted(name, element.text, value))
 
 
 def _const(state: ProgramState, _: Token) -> None:
@@ -159,15 +155,18 @@ def run_assignment(state: ProgramState, token: Token) -> None:
         if not -len(target) <= place < len(target):
             state.cursor.refuse(f"index {place} is outside 0 to {len(target) - 1}", token)
     else:
+        if is_part and type(target) is int:
+            state.cursor.refuse("a bit of a number cannot be assigned", token, value=token.text)
         state.values.index(target)
     symbol = state.cursor.take()
     if not symbol.text.endswith("="):
         state.cursor.refuse(f"'=' is missing before {symbol.text!r}", symbol)
     value = measured_or_value(state)
     state.cursor.expect(";")
+    old = target if place is None else target[place]
     if symbol.text != "=":
-        old = target if place is None else target[place]
         value = state.values.computed(symbol._replace(text=symbol.text[:-1]), old, value)
+    value = state.values.converted(token, kind_of(old), value)
     if place is not None:
         target[place] = value
     elif is_part:  # the bits stay unknown even if some of them are assigned

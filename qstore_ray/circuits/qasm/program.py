@@ -23,7 +23,7 @@ from qstore_ray.circuits.qasm.declarations import (
     run_assignment,
 )
 from qstore_ray.circuits.qasm.source import KNOWN_INCLUDES
-from qstore_ray.circuits.qasm.state import Jump, ProgramState, Subroutine
+from qstore_ray.circuits.qasm.state import Argument, Jump, ProgramState, Subroutine
 from qstore_ray.circuits.qasm.tokens import Cursor, Token
 from qstore_ray.circuits.qasm.values import TIMING
 
@@ -218,19 +218,21 @@ def _opaque(state: ProgramState, _: Token) -> None:
 def _def(state: ProgramState, _: Token) -> None:
     name = state.cursor.identifier()
     state.cursor.expect("(")
-    arguments = []
+    arguments: list[Argument] = []
     while not state.cursor.accept(")"):
         arguments.append(_argument(state))
         if not state.cursor.sees(")"):
             state.cursor.expect(",")
+    returns = state.cursor.token.text if state.cursor.accept("->") else ""
     state.cursor.skip_to("{")
     state.cursor.expect("{")
-    state.subroutines[name.text] = Subroutine(tuple(arguments), state.cursor.at)
+    state.subroutines[name.text] = Subroutine(tuple(arguments), returns, state.cursor.at)
+    state.values.routines[name.text] = partial(call_subroutine, state, inside=True)
     state.cursor.skip_to("}")
     state.cursor.expect("}")
 
 
-def _argument(state: ProgramState) -> tuple[str, int | None, bool]:
+def _argument(state: ProgramState) -> Argument:
     words: list[str] = []
     size = None
     while not state.cursor.sees(",", ")"):
@@ -244,7 +246,7 @@ def _argument(state: ProgramState) -> tuple[str, int | None, bool]:
             words.append(state.cursor.identifier().text)
     if len(words) < 2:
         state.cursor.refuse("an argument needs a type and a name")
-    return words[-1], size, words[0] in ("qubit", "qreg")
+    return Argument(words[-1], words[0], size, words[0] in ("qubit", "qreg"))
 
 
 def _barrier(state: ProgramState, _: Token) -> None:

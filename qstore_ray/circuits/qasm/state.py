@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from qstore_ray.circuits.library.library import MAX_QUBITS
 from qstore_ray.circuits.qasm.arithmetic import Qubits
@@ -31,11 +31,21 @@ class GateDefinition:
     text: str
 
 
+class Argument(NamedTuple):
+    """An argument of a `def`: a classical value of the type `kind`, or one or `size` qubits."""
+
+    name: str
+    kind: str
+    size: int | None
+    quantum: bool
+
+
 @dataclass(frozen=True)
 class Subroutine:
-    """A `def`: name, size and whether it is qubits of each argument; the place of its body."""
+    """A `def`: its arguments, the type of what it returns ("" for nothing), where its body is."""
 
-    arguments: tuple[tuple[str, int | None, bool], ...]
+    arguments: tuple[Argument, ...]
+    returns: str
     body: int
 
 

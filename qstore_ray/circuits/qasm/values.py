@@ -18,13 +18,13 @@ from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.qasm.arithmetic import (
     CONSTANTS,
-    FAILURES,
     FUNCTIONS,
     LEVELS,
     UNARY,
     Qubits,
     Unknown,
     binary,
+    converted,
     function,
     unary,
 )
@@ -36,6 +36,7 @@ TIMING = "Remove what is about timing; circuits here are gates only."
 MOST_OPERATIONS = 250
 """How many operations on inputs one angle may take: Qiskit's expressions are nested that deep."""
 _LONGEST_RANGE = 100_000
+_WORD = 64
 _EXPORTED = re.compile(r"_(\w+?)_(\d+)_")
 
 
@@ -51,6 +52,8 @@ class Values:
         self.version = 3
         self.scopes: list[dict[str, Any]] = [{}]
         self.inputs: dict[str, Parameter] = {}
+        self.routines: dict[str, Callable[[Token], Any]] = {}
+        """The subroutines by name: each runs the call at its token and gives what it returns."""
         self._depth = 0
         self._symbolic = 0  # operations on inputs in this angle
 
@@ -108,6 +111,8 @@ class Values:
             return value
         if not isinstance(value, int | float):
             shown = "the result of a measurement" if isinstance(value, Unknown) else "no number"
+            if isinstance(value, Unknown) and value.kind:
+                shown = f"a variable of type {value.kind} without a value"
             self.cursor.refuse(f"an angle is {shown}", token)
         try:
             number = float(value)
@@ -190,13 +195,15 @@ class Values:
         inside = False  # behind a comma: a[1, 2] is a[1][2]
         while inside or self.cursor.sees("["):
             token = self.cursor.token if inside else self.cursor.take()
+            if of_number := type(value) is int:  # its bits, the lowest first
+                value = [value >> k & 1 for k in range(_WORD)]
             sequence = value.numbers if isinstance(value, Qubits) else value
             size = sequence.size if isinstance(sequence, Unknown) else _length(sequence)
             if size is None:
-                what = "a number" if isinstance(value, int) else "what is no register or array"
-                self.cursor.refuse(f"square brackets behind {what}", token)
+                self.cursor.refuse("square brackets behind what is no register or array", token)
             places, single = self._places(size)
-            inside = single and isinstance(value, list) and self.cursor.accept(",")
+            several = single and isinstance(value, list) and not of_number
+            inside = several and self.cursor.accept(",")
             if not inside:
                 self.cursor.expect("]")
             wrong = [k for k in places if not -size <= k < size]
@@ -220,15 +227,18 @@ class Values:
         return self.span(size), False
 
     def _binary(self, level: int) -> Any:
-        if level == len(LEVELS):
-            return self._prefix()
-        value = self._binary(level + 1)
-        while self.cursor.sees(*LEVELS[level]) and not (
-            self.version == 2 and self.cursor.sees("^")
-        ):
+        """A value and the operators behind it of this level or a higher one, from left to right."""
+        value = self._prefix()
+        while (found := self._level()) >= level:
             token = self.cursor.take()
-            value = self.computed(token, value, self._binary(level + 1))
+            value = self.computed(token, value, self._binary(found + 1))
         return value
+
+    def _level(self) -> int:
+        """The precedence of the operator that is next; -1 if another token is."""
+        if self.version == 2 and self.cursor.sees("^"):
+            return -1
+        return next((k for k, signs in enumerate(LEVELS) if self.cursor.sees(*signs)), -1)
 
     def _prefix(self) -> Any:
         signs = []
@@ -256,6 +266,10 @@ class Values:
         value = self._placed(token, binary, token.text, a, b, self.version)
         self._count_symbolic(value, token)
         return value
+
+    def converted(self, token: Token, kind: str, value: Any) -> Any:
+        """What the variable at `token`, of the type `kind`, holds once it is given `value`."""
+        return self._placed(token, converted, kind, value)
 
     def _placed(self, token: Token, compute: Callable[..., Any], *values: Any) -> Any:
         try:
@@ -314,6 +328,8 @@ class Values:
             return self._cast(token)
         if name in (*FUNCTIONS, "pow", "mod", "sizeof") and self.cursor.sees("("):
             return self._called(token)
+        if (routine := self.routines.get(name)) is not None and self.cursor.sees("("):
+            return self._returned(routine, token)
         if name == "measure":
             self.cursor.refuse("a measurement stands inside an expression", token)
         value = self.look_up(name)
@@ -329,6 +345,14 @@ class Values:
             )
         return value
 
+    def _returned(self, routine: Callable[[Token], Any], token: Token) -> Any:
+        """What a subroutine returns; its body has angles of its own."""
+        symbolic, self._symbolic = self._symbolic, 0
+        try:
+            return routine(token)
+        finally:
+            self._symbolic += symbolic
+
     def _cast(self, token: Token) -> Any:
         if self.cursor.accept("["):
             self.cursor.skip_to("]")
@@ -336,19 +360,15 @@ class Values:
         self.cursor.expect("(")
         value = self.expression()
         self.cursor.expect(")")
-        if isinstance(value, Unknown | ParameterExpression):
+        if isinstance(value, Unknown):
             return value
-        if not isinstance(value, int | float | complex):
+        if not isinstance(value, int | float | ParameterExpression):
             self.cursor.refuse(
                 f"a register or an array cannot be made {token.text}",
                 token,
                 fix="Write the number itself.",
             )
-        to = {"int": int, "uint": int, "bool": bool, "bit": bool}.get(token.text, float)
-        try:
-            return to(value)
-        except FAILURES as exc:
-            raise self.cursor.error(f"cannot make it {token.text}: {exc}", token) from exc
+        return self.converted(token, "bool" if token.text == "bit" else token.text, value)
 
     def _called(self, token: Token) -> Any:
         self.cursor.expect("(")

@@ -110,8 +110,8 @@ def _scored(folder: Path) -> tuple[Dataset | None, AnyArray | None, str]:
 
     dataset = None
     try:
+        dataset = dataset_of(folder)  # also of a run that left no model
         model = TrainedModel.load(folder)
-        dataset = dataset_of(folder)
         scored = model.tells_classes and "test" in dataset.plans
         return dataset, model.confusion(dataset, "test") if scored else None, ""
     except QStoreError as exc:

@@ -25,6 +25,7 @@ from qstore_ray.data.sources.local.adapter import (
     taken_by,
 )
 from qstore_ray.data.sources.local.base import TableFormat, joined
+from qstore_ray.data.sources.local.other_files import content_told
 from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles, divide_files
@@ -78,12 +79,13 @@ def read_unlabelled(
     found = form.rows_in(found)
     check_taken(name, form, _made(changes), SourceConfig(name="rows"))
     rows: Frame | AnyArray
-    if isinstance(form, TableFormat):
-        rows = read_frame(form, found, params, signature, kept)
-    else:
-        rows = array = form.unlabelled(found, params, signature)
-        if not (array.ndim and len(array)):
-            raise no_rows_error(path)
+    with content_told(found):
+        if isinstance(form, TableFormat):
+            rows = read_frame(form, found, params, signature, kept)
+        else:
+            rows = array = form.unlabelled(found, params, signature)
+            if not (array.ndim and len(array)):
+                raise no_rows_error(path)
     return Unlabelled(rows, found, params)
 
 

@@ -174,7 +174,7 @@ def _check_names(names: Sequence[str], request: TableRequest, where: str) -> Non
             field=where,
             value=twice,
             fix="Give each its own name; if the first line is a row and no header, set "
-            "params.header = false.",
+            "params.header = false; if the names are in the next line, params.skip_lines = 1.",
         )
 
 

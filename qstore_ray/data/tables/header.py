@@ -9,7 +9,7 @@ header all the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from qstore_ray.data.columns import TableSchema
@@ -17,6 +17,7 @@ from qstore_ray.data.tables.names import named
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
+_BELOW = 3
 _SIGNS = ("#", "%", "|")  # what comment lines begin with
 
 
@@ -43,13 +44,17 @@ def names_of(
 
 
 def check_first_line(
-    lines: Sequence[tuple[int, Sequence[str]]], comment: str | None, where: str
+    lines: Sequence[tuple[int, Sequence[str]]],
+    comment: str | None,
+    missing: Collection[str],
+    where: str,
 ) -> None:
-    """Raise `DataError` where the table begins further down, behind comments or a title.
+    """Raise `DataError` where the table begins further down, behind comments, a title or units.
 
     Args:
         lines: number and values of the first lines.
         comment: what comments begin with, as far as it is known.
+        missing: texts that stand for a missing value.
         where: the file, for error messages.
     """
     (number, first), rows = lines[0], lines[1:]
@@ -68,6 +73,7 @@ def check_first_line(
     # One name less is usual: row names, or a delimiter at the end of the rows.
     less = 1 if any(map(is_number, names)) or len(rows) == widths[width] else 0
     if len(first) >= width - less:
+        _check_second_line(lines, missing, where)
         return
     sign = first[0].strip()[:1]
     if sign in _SIGNS and not comment:
@@ -81,6 +87,31 @@ def check_first_line(
         value=first[0].strip(),
         fix=fix,
     )
+
+
+def _check_second_line(
+    lines: Sequence[tuple[int, Sequence[str]]], missing: Collection[str], where: str
+) -> None:
+    """Raise `DataError` where the line below the names has units or names too, and no value."""
+    (number, first), (line, second), below = lines[0], lines[1], [row for _, row in lines[2:]]
+    if len(below) < _BELOW or any(map(is_number, first)):
+        return
+    columns = list(zip(*(row for row in below if len(row) == len(second)), strict=True))
+    quantities = [
+        second[place].strip()
+        for place, values in enumerate(columns)
+        if all(not value.strip() or is_number(value) for value in values)
+        and any(map(is_number, values))
+    ]
+    texts = [text for text in quantities if any(map(str.isalpha, text)) and text not in missing]
+    if len(quantities) > 1 and texts and not any(map(is_number, quantities)):
+        raise DataError(
+            "the line below the names looks like a second header: it has text where the lines "
+            "below it have numbers",
+            field=f"{where}, line {line}",
+            value=texts[0],
+            fix=f"Remove the line; or set params.skip_lines = {number} if it has the names.",
+        )
 
 
 def known_names(

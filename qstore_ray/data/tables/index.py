@@ -6,6 +6,7 @@ A column is one if its name and its values say so:
     ends with id: PassengerId, customer_id, …
     as the first column index (pandas), and X       whole numbers that count up by one from 0 or 1,
     (R's name for an empty one)                     or texts, no two alike
+    No, Nr., #, RowNumber, Sr. No., obs, idx, …     whole numbers that count up by one from 0 or 1
 
 What is alike is looked for among the rows that are read together, so memory stays bounded.
 """
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qstore_ray.data.tables.names import tells_rows
+from qstore_ray.data.tables.names import counts_rows, tells_rows
 from qstore_ray.data.tables.rows import is_text, trimmed
 from qstore_ray.data.tables.texts import is_number
 
@@ -28,7 +29,7 @@ class Index:
     """Whether a column that may be an index is one; it is given block by block."""
 
     def __init__(self, name: str) -> None:
-        self._counts = not tells_rows(name)
+        self._counts, self._named = not tells_rows(name), not counts_rows(name)
         self._begins: float | None = None
         self._next = 0.0
         self._reason: str | None = ""
@@ -51,6 +52,8 @@ class Index:
             texts = trimmed(column).cast(pa.string())
             written = texts.to_pylist() if self._reason != NAMES else ()
             if not written or not all(map(is_number, written)):
+                if not self._named:
+                    return None
                 alike = pc.count_distinct(texts).as_py() < len(texts)
                 return None if alike or self._reason == NUMBERS else NAMES
             values = np.array(written, dtype=np.float64)

@@ -6,7 +6,8 @@
 '7'         single quotes                −7           a minus sign that is not ASCII
 1 000       blanks between thousands     (1.50)       brackets for a minus sign
 0x1A        hexadecimal digits           ٣            digits that are not ASCII
-2019-03-23 20:21:09                      a date
+2019-03-23 20:21:09, 5 Jan 2020, 2015-01 a date      07:45        a time of day
+12 kg, 3.5 kg, … (many of them)          a unit
 """
 
 from __future__ import annotations
@@ -22,10 +23,22 @@ _THREES = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")
 _DECIMAL = re.compile(r"[-+]?[0-9]*,[0-9]+")
 _PERCENT = re.compile(r"[-+]?[0-9.,]+ ?%")
 _MONEY = re.compile(r"[-+]?[$€£¥₹] ?[-+]?[0-9][0-9.,]*|[-+]?[0-9][0-9.,]* ?[$€£¥₹]")
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
-    r"([0-9]{4}([-/.])[0-9]{1,2}\2[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\3([0-9]{4}|[0-9]{2}))"
-    r"([T ].*)?"
+    r"([0-9]{4}([-/.])[0-9]{1,2}\2[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\3([0-9]{4}|[0-9]{2})"
+    rf"|[0-9]{{1,2}}(st|nd|rd|th)?[- /.]{_MONTH}[- /.,]+[0-9]{{2,4}}|[0-9]{{4}}[- /]{_MONTH}"
+    rf"([- /][0-9]{{1,2}})?|{_MONTH}[- /.]([0-9]{{1,2}}(st|nd|rd|th)?,? )?[0-9]{{4}}"
+    r"|(1[89]|20)[0-9]{2}-(0[1-9]|1[0-2]))"
+    r"([T ].*)?",
+    re.IGNORECASE,
 )
+_TIME = re.compile(r"[0-9]{1,3}:[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?( ?[AaPp]\.?[Mm]\.?)?")
+_UNIT = re.compile(
+    r"([-+]?[0-9][0-9.,]*)[ \u00a0]?([^\W\d_]{1,8}[²³]?|°[CF]?|[^\W\d]{1,4}/[^\W\d]{1,4})"
+)
+_UNITS = 3
+_MANY = 12
+"""Of so few values with a unit, or times of day, each may well be a name: 36 months, 60 months."""
 _SPACED = re.compile(r"[-+]?[0-9]{1,3}( [0-9]{3})+(\.[0-9]*)?")
 _UNDERSCORES = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 _FORTRAN = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)[dD][-+]?[0-9]+")
@@ -85,7 +98,24 @@ def notation_of(texts: Collection[str]) -> Notation | None:
     if len(texts) > 1 and all(map(is_date, texts)):
         fix = "Write a span of time as a number, such as days since a first date"
         return Notation("the values are dates", odd[0], fix)
-    return None
+    return _quantity(odd)
+
+
+def _quantity(odd: list[str]) -> Notation | None:
+    """How times of day and numbers with a unit are written, where they are many."""
+    if len(odd) <= _MANY:
+        return None
+    if _all(_TIME, odd):
+        return Notation(
+            "the values are times", odd[0], "Write a time as a number, such as minutes after 0:00"
+        )
+    found = [_UNIT.fullmatch(text) for text in odd]
+    units = sorted({unit[2] for unit in found if unit is not None})
+    numbers = {unit[1] for unit in found if unit is not None}
+    if None in found or len(units) > _UNITS or len(numbers) <= _MANY:
+        return None
+    many = f"units ({', '.join(units)})" if len(units) > 1 else f"the unit {units[0]}"
+    return Notation(f"the numbers have {many}", odd[0], "Write the numbers alone, in one unit")
 
 
 def _ascii(text: str) -> str:

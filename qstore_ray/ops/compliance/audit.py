@@ -20,6 +20,7 @@ from qstore_ray.ops.compliance.document import (
 )
 from qstore_ray.ops.compliance.evidence import RunEvidence, shown
 from qstore_ray.track.logs.text import leaves
+from qstore_ray.types import Table
 
 _MOST_EVENTS = 200
 _MINIMAL = {"event", "message", "generation", "status"}
@@ -57,23 +58,31 @@ def _attempts(evidence: RunEvidence) -> DocumentSection:
             shown(each.get("generation")),
             shown(each.get("started")),
             shown(each.get("ended")),
-            shown(each.get("status")),
+            _status(evidence, each),
             shown(each.get("machine")),
             shown(each.get("commit")),
             shown(each.get("packages")),
         )
         for each in evidence.attempts()
     ]
-    resumed = [start for start in evidence.events("start") if start.get("resumed_from_step")]
     facts = [
         StatedFact("attempts", evidence.record.generation, "run.json: generation"),
         StatedFact("attempts with a time", len(rows) or None, "run.json: attempts"),
-        StatedFact("resumed from a checkpoint", len(resumed), "metrics.jsonl: start"),
+        StatedFact("resumed from a checkpoint", evidence.resumed(), "metrics.jsonl: start"),
     ]
     head = ("attempt", "started (UTC)", "ended (UTC)", "status", "machine", "commit", "packages")
     return section_of(
         "Attempts", facts, [StatedTable("Attempts", head, tuple(rows), "run.json: attempts")]
     )
+
+
+def _status(evidence: RunEvidence, attempt: Table) -> StatedValue:
+    """How an attempt ended: one that was killed could not write it down."""
+    status = attempt.get("status")
+    if status != "running":
+        return shown(status)
+    is_newest = attempt.get("generation") == evidence.record.generation
+    return evidence.facts.summary.status if is_newest else "killed"
 
 
 def _events(evidence: RunEvidence) -> DocumentSection:
@@ -110,10 +119,7 @@ def _told(evidence: RunEvidence) -> Iterator[tuple[StatedValue, ...]]:
 
 def _hashes(evidence: RunEvidence) -> DocumentSection:
     prints = evidence.record.fingerprints
-    files = [(name, digest) for name, digest in evidence.digests.items()]
     members = evidence.manifest["members"] if evidence.manifest else {}
-    step = "" if evidence.manifest is None else f"step {evidence.manifest['step']}, "
-    arrays = [(f"checkpoint, {step}{name}", digest) for name, digest in sorted(members.items())]
     began = evidence.stored.get("init_from")
     first = [(f"initial parameters, from {began.get('from')}", shown(began.get("sha256")))
              ] if isinstance(began, dict) else []  # fmt: skip
@@ -127,16 +133,19 @@ def _hashes(evidence: RunEvidence) -> DocumentSection:
         StatedFact("newest checkpoint", members.get("arrays.npz"), "checkpoint manifest: members"),
     ]
     table = StatedTable(
-        "SHA-256", ("of", "digest"), (*files, *arrays, *first, *owners),
-        "the files, when this document was written",
+        "SHA-256 of the files, by their paths in the run folder", ("file", "digest"),
+        tuple(evidence.digests.items()), "the files, when this document was written",
     )  # fmt: skip
+    elsewhere = StatedTable(
+        "SHA-256 of what the run began with", ("of", "digest"), (*first, *owners), "run.json"
+    )
     kept = [(each["name"], each["epoch"], each["step"], each["problem"] or "sound")
             for each in evidence.facts.checkpoints]  # fmt: skip
     state = StatedTable(
         "Checkpoints, verified when this document was written",
         ("checkpoint", "epochs", "step", "state"), tuple(kept), "checkpoints",
     )  # fmt: skip
-    return section_of("Hashes", facts, [table, state])
+    return section_of("Hashes", facts, [table, elsewhere, state])
 
 
 def _time(seconds: float) -> str:

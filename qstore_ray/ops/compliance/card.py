@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qstore_ray.backends.failover import on_last_backend
 from qstore_ray.learn.privacy.statement import statement_text
 from qstore_ray.ops.compliance.document import (
     DocumentPart,
@@ -19,14 +18,28 @@ from qstore_ray.ops.compliance.document import (
 )
 from qstore_ray.ops.compliance.evidence import RunEvidence, shown
 from qstore_ray.track.reading.statistics import wilson_interval
-from qstore_ray.train.report.execution import execution
+from qstore_ray.train.report.execution import PARTS, execution, ways
 
 FOLLOWS = (
     'Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, doi:10.1145/3287560.3287596'
 )
 _RECORD = "run.json: metrics"
+_RESULTS = "run.json: metrics, and the newest epoch of metrics.jsonl"
 _MANIFEST = "checkpoint manifest"
+_SPLITS = {
+    "val_accuracy": "val",
+    **{f"{scored}_accuracy": "test" for scored in (*PARTS, "baseline", "majority")},
+}
 _MOST_CLASSES = 50
+_TERMS = {
+    "unit": "what one of is protected",
+    "neighbours": "neighbours",
+    "accountant": "accountant",
+    "noise_multiplier": "noise multiplier σ",
+    "clip": "clip",
+    "sample_rate": "sample rate",
+    "releases": "noisy sums",
+}
 
 
 def model_card_part(evidence: RunEvidence) -> DocumentPart:
@@ -52,8 +65,9 @@ def _details(evidence: RunEvidence) -> DocumentSection:
     epoch = None if manifest is None else manifest.get("epoch")
     facts = [
         StatedFact("run", summary.name, "name of the run folder"),
-        StatedFact("started", evidence.record.started, "run.json: started"),
-        StatedFact("status", summary.status, "run.json: status"),
+        StatedFact("started", evidence.began(), "run.json: attempts"),
+        StatedFact("newest attempt started", evidence.record.started, "run.json: started"),
+        StatedFact("status", summary.status, "run.json: status, and who holds the lock"),
         StatedFact("version of the package", evidence.record.versions.get("qstore-ray"),
                    "run.json: versions"),
         StatedFact("kind", about.task if about else None, _MANIFEST),
@@ -67,6 +81,7 @@ def _details(evidence: RunEvidence) -> DocumentSection:
         evidence.said("optimizer", "trainer.optimizer"),
         evidence.said("learning rate", "trainer.learning_rate"),
         *_executed(evidence),
+        *_federated(evidence),
     ]  # fmt: skip
     asked = [
         "Who is responsible for the model, and how can they be reached?",
@@ -76,12 +91,19 @@ def _details(evidence: RunEvidence) -> DocumentSection:
 
 
 def _executed(evidence: RunEvidence) -> Iterator[StatedFact]:
-    trainer = evidence.options("trainer")
+    trainer = evidence.last_trainer()
     if not trainer:
         yield StatedFact("backend", None, "config.toml: trainer")
         return
-    for name, value in execution(on_last_backend(trainer, evidence.facts.summary.fallbacks)):
+    for name, value in execution(trainer):
         yield StatedFact(name, value, "config.toml: trainer")
+
+
+def _federated(evidence: RunEvidence) -> Iterator[StatedFact]:
+    """How the updates of clients become one model."""
+    if evidence.options("federation"):
+        for field in ("strategy", "local_epochs", "fraction", "secure_sum"):
+            yield evidence.said(field.replace("_", " "), f"federation.{field}")
 
 
 def _use() -> DocumentSection:
@@ -97,8 +119,7 @@ def _factors(evidence: RunEvidence) -> DocumentSection:
     classes = (origin.class_names if origin else list(evidence.facts.classes)) or None
     facts = [
         StatedFact("classes", shown(classes), _MANIFEST),
-        StatedFact("raw features", evidence.model.n_features
-                   if evidence.model else None, _MANIFEST),
+        *feature_facts(evidence),
     ]  # fmt: skip
     asked = (
         "Which groups, instruments or surroundings change how well it works, and are they in "
@@ -125,8 +146,11 @@ def _evaluation(evidence: RunEvidence) -> DocumentSection:
         StatedFact(f"rows of {split}", evidence.rows_of(split), f"{_MANIFEST}: data")
         for split in ("val", "test")
     ]
-    facts.append(evidence.said("how rows were dealt out", "dataset.split.method"))
-    facts.append(evidence.said("seed of the split", "dataset.seed"))
+    facts += [
+        evidence.said("how rows were dealt out", "dataset.split"),
+        evidence.said("in the same shares of each class", "dataset.stratify"),
+        evidence.said("seed of the split", "dataset.seed"),
+    ]
     asked = ["Why are these rows a fair sample of what the model will meet?"]
     return section_of("Evaluation data", facts, questions=asked)
 
@@ -149,6 +173,19 @@ def _training(evidence: RunEvidence) -> DocumentSection:
     return section_of("Training data", facts, [table])
 
 
+def feature_facts(evidence: RunEvidence) -> list[StatedFact]:
+    """How many numbers a row has, before and after the preparation."""
+    about = evidence.model
+    return [
+        StatedFact(
+            "features of the data", about.input.n_features if about else None, f"{_MANIFEST}: input"
+        ),
+        StatedFact(
+            "features after the preparation", about.n_features if about else None, _MANIFEST
+        ),
+    ]
+
+
 def _shards(given: object) -> dict[str, list[int]]:
     """Rows of each class by client, as the start of a federation lists them."""
     if not isinstance(given, dict):
@@ -164,7 +201,7 @@ def _analyses(evidence: RunEvidence) -> DocumentSection:
     metrics = evidence.metrics
     scores = [(name, value, _interval(evidence, name)) for name, value in metrics.items()]
     results = StatedTable(
-        "Results", ("metric", "value", "95 % interval (Wilson)"), tuple(scores), _RECORD
+        "Results", ("metric", "value", "95 % interval (Wilson)"), tuple(scores), _RESULTS
     )
     recalls = [
         (name.removeprefix("test_recall_").replace("_", " "), value,
@@ -175,15 +212,18 @@ def _analyses(evidence: RunEvidence) -> DocumentSection:
         "By class", ("class", "recall", "recall of the baseline"), tuple(recalls), _RECORD
     )
     facts = [
-        StatedFact("results", len(scores) or None, _RECORD),
+        StatedFact("results", len(scores) or None, _RESULTS),
         StatedFact("results by class", len(recalls) or None, _RECORD),
-    ]
+        *(StatedFact(f"{part} was scored", said, "config.toml: trainer")
+          for part, said in ways(evidence.last_trainer()).items()
+          if f"{part}_loss" in metrics),
+    ]  # fmt: skip
     return section_of("Quantitative analyses", facts, [results, by_class])
 
 
 def _interval(evidence: RunEvidence, name: str) -> str | None:
     """Of the accuracy of a split whose rows did not take part in training."""
-    split = {"test_accuracy": "test", "baseline_accuracy": "test", "val_accuracy": "val"}.get(name)
+    split = _SPLITS.get(name)
     n = evidence.rows_of(split) if split else None
     value = evidence.metrics[name]
     if not n or not 0.0 <= value <= 1.0:
@@ -196,6 +236,13 @@ def _ethics(evidence: RunEvidence) -> DocumentSection:
     said = evidence.facts.privacy
     claim = None if said is None else statement_text(said)
     facts = [StatedFact("differential privacy", claim, "privacy.json")]
+    is_claimed = said is not None and said.epsilon is not None
+    terms = said.model_dump(include=set(_TERMS)) if said and is_claimed else {}
+    facts += [
+        StatedFact(name, shown(terms[field]), f"privacy.json: {field}")
+        for field, name in _TERMS.items()
+        if field in terms
+    ]
     outside = tuple((each,) for each in said.outside) if said else ()
     table = StatedTable("Outside the claim", ("what",), outside, "privacy.json: outside")
     asked = [

@@ -32,6 +32,8 @@ class DescribedColumns(BaseModel):
 class DescribedInput(BaseModel):
     """What the model takes: named columns, images of a shape, or rows of a width."""
 
+    n_features: int | None = None
+    """Numbers that a row has before the preparation."""
     table: DescribedColumns | None = None
     image_shape: list[int] | None = None
 
@@ -54,6 +56,7 @@ class CheckpointModel(BaseModel):
     """The `model` entry of a manifest, as far as a document needs it."""
 
     n_features: int = Field(ge=0)
+    """Numbers that a row has after the preparation."""
     classes: list[Any]
     task: str | None = None
     preparation: DescribedPreparation

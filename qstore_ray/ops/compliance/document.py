@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, TypeAlias
 from qstore_ray.types import Table
 
 SCHEMA: Final = 1
+PAGE: Final = "compliance.html"
+TABLE: Final = "compliance.json"
 NOT_RECORDED: Final = "not recorded"
 
 StatedValue: TypeAlias = str | int | float | bool | None

@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from qstore_ray.backends.failover import on_last_backend
 from qstore_ray.errors import QStoreError
 from qstore_ray.ops.alerts import ALERTS, Alert, read_alerts
 from qstore_ray.ops.compliance.checks import DataCheck, TwinRun, twins_of
 from qstore_ray.ops.compliance.described import CheckpointModel, described
-from qstore_ray.ops.compliance.document import StatedFact, StatedValue
+from qstore_ray.ops.compliance.document import PAGE, TABLE, StatedFact, StatedValue
 from qstore_ray.ops.compliance.search import SearchFacts, search_of
 from qstore_ray.storage.contents import is_study
 from qstore_ray.track.logs.text import as_text, cut, redact
@@ -31,6 +32,8 @@ from qstore_ray.train.run.writing import read_run_record
 from qstore_ray.types import Table
 
 _LONGEST = 300
+_NOT_HASHED: Final = frozenset({PAGE, TABLE, "privacy.key"})
+"""The document itself, and the secret key of a private run that is under way."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class RunEvidence:
     Attributes:
         facts: what its report shows. record: of run.json, checked. stored: run.json as it is.
         manifest: of the newest readable checkpoint. model: what it says of the model and the data.
-        digests: SHA-256 of the files of the run folder that were read, by name.
+        digests: SHA-256 of the files of the run folder, by their paths in it.
         alerts: of this run; None if nothing ever watched the folder.
         data: the data checked again. twins: runs of the same configuration and data.
         search: the study around it.
@@ -84,6 +87,11 @@ class RunEvidence:
         found = self.setting(field)
         return found if isinstance(found, dict) else {}
 
+    def last_trainer(self) -> Table:
+        """The `[trainer]` that ended the run, after the last fallback; empty if not recorded."""
+        trainer = self.options("trainer")
+        return on_last_backend(trainer, self.facts.summary.fallbacks) if trainer else {}
+
     def said(self, name: str, field: str) -> StatedFact:
         """The fact that a dotted field of config.toml states."""
         return StatedFact(name, shown(self.setting(field)), f"config.toml: {field}")
@@ -98,6 +106,16 @@ class RunEvidence:
         return (
             [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
         )
+
+    def began(self) -> str | None:
+        """When the first attempt began, UTC; None if the list no longer has it."""
+        first = next(iter(self.attempts()), {})
+        began = first.get("started") if first.get("generation") == 1 else None
+        return began if isinstance(began, str) else None
+
+    def resumed(self) -> int:
+        """How many attempts continued from a checkpoint."""
+        return sum(bool(start.get("resumed_from_step")) for start in self.events("start"))
 
     def rows_of(self, split: str) -> int | None:
         """The number of rows of a split; None if it is not recorded."""
@@ -132,7 +150,7 @@ def gather_evidence(folder: Path, data: DataCheck) -> RunEvidence:
         stored=stored,
         manifest=_manifest(folder),
         model=_model(facts, problems),
-        digests=_digests(folder, problems),
+        digests=file_digests(folder, problems),
         alerts=_alerts(folder, problems),
         data=data,
         twins=twins_of(folder, record),
@@ -155,6 +173,27 @@ def inside(table: Any, field: str) -> Any:
         if not isinstance(found, Mapping) or name not in found:
             return None
         found = found[name]
+    return found
+
+
+def file_digests(folder: Path, problems: list[str]) -> dict[str, str]:
+    """Path, relative to the run folder, → SHA-256 of the file, 64 hex digits; sorted.
+
+    Hidden files, such as the lock, and the document itself are left out.
+
+    Args:
+        problems: what cannot be read is added here.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name in _NOT_HASHED or any(part.startswith(".") for part in name.split("/")):
+            continue
+        try:
+            if path.is_file():
+                found[name] = sha256_of(path)
+        except OSError as exc:
+            problems.append(f"{name} cannot be read: {exc.strerror or type(exc).__name__}.")
     return found
 
 
@@ -195,17 +234,6 @@ def _check_trainer(config: Table, problems: list[str]) -> None:
     except QStoreError as exc:
         problems.append(f"config.toml: trainer: {exc.message}.")
         config.pop("trainer", None)
-
-
-def _digests(folder: Path, problems: list[str]) -> dict[str, str]:
-    found = {}
-    for name in ("run.json", "config.toml", "metrics.jsonl", "privacy.json"):
-        try:
-            if (folder / name).is_file():
-                found[name] = sha256_of(folder / name)
-        except OSError as exc:
-            problems.append(f"{name} cannot be read: {exc.strerror or type(exc).__name__}.")
-    return found
 
 
 def _alerts(folder: Path, problems: list[str]) -> list[Alert] | None:

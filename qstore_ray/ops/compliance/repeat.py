@@ -1,16 +1,18 @@
 """The reproducibility statement: what is needed to get the same numbers again, and whether it is
 all recorded.
 
-What is claimed of bits follows from the configuration. Exact circuits in memory give the same bits
-on any number of workers; with streamed rows they depend on the number of workers; a quantum
-computer and secret noise give other numbers each time. A twin run is the proof: the same
-configuration and data, trained again, and the results compared digit by digit.
+What is claimed of bits follows from the configuration. Circuits on a simulator give the same bits
+on any number of workers, with shots and noise too, since each draw has a key made of the seed;
+workers that exchange less need the same number; a quantum computer and secret noise give other
+numbers each time. Processors of different make may round the last bit otherwise. A twin run is the
+proof: the same configuration and data, trained again, and the results compared digit by digit.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from qstore_ray.ops.compliance.document import (
     DocumentPart,
@@ -19,7 +21,7 @@ from qstore_ray.ops.compliance.document import (
     StatedTable,
     section_of,
 )
-from qstore_ray.ops.compliance.evidence import RunEvidence, inside, shown
+from qstore_ray.ops.compliance.evidence import RunEvidence, shown
 from qstore_ray.storage.address import shown_place
 from qstore_ray.track.attempt import installed_packages, packages_digest
 
@@ -51,8 +53,8 @@ def _obstacles(evidence: RunEvidence) -> Iterator[str]:
         yield f"the backend {backend!r} is no simulator of this package"
     if evidence.setting("trainer.seed") is None:
         yield "the seed is not recorded"
-    if inside(evidence.stored, "recipe.dataset.stream"):
-        yield "the rows are streamed, so the bits depend on the number of workers"
+    if evidence.setting("trainer.averaging.period") == "auto":
+        yield "trainer.averaging.period is 'auto': the machine's speed chooses it"
     for field in ("trainer.privacy.noise", "federation.privacy.noise"):
         if evidence.setting(field) == "secure":
             yield f"{field} is 'secure': the noise has a secret key, which is not kept"
@@ -65,13 +67,15 @@ def _seeds(evidence: RunEvidence) -> DocumentSection:
     bits = (
         "; ".join(against)
         if against
-        else "equal to the last bit on any number of workers, with the same versions"
+        else f"equal to the last bit on {_workers(evidence)}, with the same versions, "
+        "on processors of the same make"
     )
     fields = ["trainer.seed", "dataset.seed"]
     if evidence.is_federated:
         fields += ["federation.seed", "partition.seed"]
     facts = [
         *(evidence.said(field, field) for field in fields),
+        *_beginning(evidence),
         StatedFact("what to expect of bits", bits, "follows from config.toml"),
         StatedFact("fingerprint of the configuration",
                    evidence.record.fingerprints.get("configuration"), "run.json: fingerprints"),
@@ -79,6 +83,19 @@ def _seeds(evidence: RunEvidence) -> DocumentSection:
                    evidence.record.fingerprints.get("data"), "run.json: fingerprints"),
     ]  # fmt: skip
     return section_of("Seeds and bits", facts)
+
+
+def _beginning(evidence: RunEvidence) -> Iterator[StatedFact]:
+    """The file that the first parameters came from, which a second training needs too."""
+    if evidence.setting("trainer.init_from") is not None:
+        yield evidence.said("initial parameters from", "trainer.init_from")
+
+
+def _workers(evidence: RunEvidence) -> str:
+    """The numbers of workers that give the same bits."""
+    if evidence.setting("trainer.averaging") or evidence.setting("trainer.compression"):
+        return f"as many workers ({evidence.setting('trainer.num_workers')})"
+    return "any number of workers"
 
 
 def _environment(evidence: RunEvidence) -> DocumentSection:
@@ -128,6 +145,12 @@ def _command(evidence: RunEvidence) -> DocumentSection:
     verb = "federate" if evidence.is_federated else "train"
     option = f"--set name={name}" if evidence.is_federated else f"--name {name}"
     facts = [StatedFact("command", f"qstore {verb} {job} {option}", "made from config.toml")]
+    path = evidence.setting("dataset.params.path")
+    if isinstance(path, str) and "://" not in path and not Path(path).is_absolute():
+        facts.append(
+            StatedFact("where", f"in the folder from which {path} leads to the rows",
+                       "config.toml: dataset.params.path")
+        )  # fmt: skip
     if evidence.setting("dataset.params.in_memory"):
         facts.append(
             StatedFact("rows", "given as arrays in Python; the command cannot load them",

@@ -2,28 +2,25 @@
 
 A rule looks at one thing and yields the risks that follow from it, with what was measured. No rule
 holds for every run: one that finds nothing adds nothing. The thresholds are conventions, and are
-named in the text of the risk, so that a reader can disagree. Rules on the data are in
-`risks_of_data.py`.
+named in the text of the risk, so that a reader can disagree. Rules on the data and
+their privacy are in `risks_of_data.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.ops.compliance.document import LEVELS, Level, Risk
 from qstore_ray.ops.compliance.evidence import RunEvidence
 from qstore_ray.ops.compliance.risks_of_data import DATA_RULES
+from qstore_ray.ops.compliance.search import TRIAL
 from qstore_ray.track.logs.text import is_number
 from qstore_ray.track.reading.statistics import wilson_interval
 
-if TYPE_CHECKING:
-    from qstore_ray.learn.privacy.statement import PrivacyStatement
-
 Rule: TypeAlias = Callable[[RunEvidence], Iterator[Risk]]
 
-LARGE_EPSILON: Final = 10.0
 FEW_SHOTS, MORE_SHOTS = 100, 1_000
 MANY_TRIALS: Final = 10
 NEARLY_SPENT: Final = 0.8
@@ -103,45 +100,20 @@ def overfitted(evidence: RunEvidence) -> Iterator[Risk]:
 
 
 def weak_class(evidence: RunEvidence) -> Iterator[Risk]:
-    """A class of which fewer rows are found than by a guess."""
+    """A class of which fewer rows are found than missed, or than a guess would find."""
     recalls = {
         name.removeprefix("test_recall_"): value
         for name, value in evidence.metrics.items()
         if name.startswith("test_recall_")
     }
+    guess = 1.0 / max(len(recalls), 1)
     for name, recall in recalls.items():
-        if recall < 1.0 / len(recalls):
+        if recall < max(guess, 0.5):
+            level: Level = "high" if recall < guess else "medium"
             yield Risk(
-                "weak class", "high", f"Rows of the class {name!r} are mostly missed.",
-                f"recall {recall:.4f}, a guess among {len(recalls)} classes finds "
-                f"{1.0 / len(recalls):.4f}", _METRICS,
-                "Add rows of this class, or weight them.",
-            )  # fmt: skip
-
-
-def _claim(said: PrivacyStatement) -> Iterator[Risk]:
-    if said.epsilon is None:
-        yield Risk(
-            "privacy", "high", "The run was to be private, and nothing can be claimed of it.",
-            said.why, "privacy.json", "Follow docs/privacy.md, and train again.",
-        )  # fmt: skip
-    elif said.epsilon > LARGE_EPSILON:
-        yield Risk(
-            "privacy", "medium", f"ε above {LARGE_EPSILON:g} protects little.",
-            f"ε = {said.epsilon:.4g} at δ = {said.delta:g}", "privacy.json",
-            "Use more noise, fewer epochs, or more rows.",
-        )  # fmt: skip
-
-
-def privacy(evidence: RunEvidence) -> Iterator[Risk]:
-    """A claim of privacy that is weak, missing, or can be undone."""
-    if evidence.facts.privacy is not None:
-        yield from _claim(evidence.facts.privacy)
-    for field in ("trainer.privacy.noise", "federation.privacy.noise"):
-        if evidence.setting(field) == "seeded":
-            yield Risk(
-                "privacy", "high", "Whoever knows the seed can subtract the noise.",
-                f"{field} = 'seeded'", f"config.toml: {field}", "Use noise = 'secure'.",
+                "weak class", level, f"Rows of the class {name!r} are mostly missed.",
+                f"recall {recall:.4f}, a guess among {len(recalls)} classes finds {guess:.4f}",
+                _METRICS, "Add rows of this class, or weight them.",
             )  # fmt: skip
 
 
@@ -261,8 +233,9 @@ def changed_environment(evidence: RunEvidence) -> Iterator[Risk]:
 def chosen(evidence: RunEvidence) -> Iterator[Risk]:
     """The best of many trials, whose validation score is too good."""
     search = evidence.search
-    if search is None:
-        return
+    is_scored = any(name.startswith("val_") for name in evidence.metrics)
+    if search is None or search.role == TRIAL or not is_scored:
+        return  # of other trials and of a refit, no score was the best of several
     level: Level = "medium" if search.trials >= MANY_TRIALS else "low"
     yield Risk(
         "selection", level, "The validation score is that of a winner, and so too good.",
@@ -283,7 +256,7 @@ def not_repeated(evidence: RunEvidence) -> Iterator[Risk]:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    unreadable, unfinished, alerts, *DATA_RULES, no_better, overfitted, weak_class, privacy,
+    unreadable, unfinished, alerts, *DATA_RULES, no_better, overfitted, weak_class,
     federated, shots, hardware, simulated, fell_back, changed_environment, chosen, not_repeated,
 )  # fmt: skip
 """All rules, in the order in which risks of one level are listed."""

@@ -1,19 +1,27 @@
-"""Rules of the risk register on the data: too few rows, unbalanced classes, what checks found."""
+"""Rules of the risk register on the data: too few rows, unbalanced classes, what checks found, and
+what was promised to the people in them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from qstore_ray.data.quality.finding import Finding, Severity
 from qstore_ray.ops.compliance.document import Level, Risk
 from qstore_ray.ops.compliance.evidence import RunEvidence
 from qstore_ray.track.reading.statistics import wilson_interval
 
+if TYPE_CHECKING:
+    from qstore_ray.learn.privacy.statement import PrivacyStatement
+
 DataRule: TypeAlias = Callable[[RunEvidence], Iterator[Risk]]
 
 TINY_TEST, SMALL_TEST = 30, 200
 UNBALANCED, VERY_UNBALANCED = 3.0, 10.0
+LARGE_EPSILON: Final = 10.0
+_CLAIM: Final = "privacy.json"
+_NOISE: Final = ("trainer.privacy.noise", "federation.privacy.noise")
 _MANIFEST: Final = "checkpoint manifest: data"
 _LEVELS: Final[dict[Severity, Level]] = {"error": "high", "warning": "medium", "info": "low"}
 
@@ -46,7 +54,8 @@ def _width(evidence: RunEvidence, n: int) -> str:
 def no_validation(evidence: RunEvidence) -> Iterator[Risk]:
     """A training that nobody looked at from outside before the test."""
     origin = evidence.origin
-    if origin is not None and not origin.sizes.get("val"):
+    # A refit has the validation rows of its search among those of train.
+    if origin is not None and not origin.sizes.get("val") and "merged" not in origin.provenance:
         yield Risk(
             "validation rows", "low", "Settings may have been chosen by the test score.",
             "no validation split", _MANIFEST, "Keep a validation split for choices.",
@@ -122,6 +131,48 @@ def without_schema(evidence: RunEvidence) -> Iterator[Risk]:
         )  # fmt: skip
 
 
+def privacy(evidence: RunEvidence) -> Iterator[Risk]:
+    """A claim of privacy that is weak, missing, or can be undone."""
+    if evidence.facts.privacy is not None:
+        yield from _claim(evidence.facts.privacy)
+    for field in seeded_noise(evidence):
+        yield Risk(
+            "privacy", "high", "Whoever knows the seed can subtract the noise.",
+            f"{field} = 'seeded'", f"config.toml: {field}", "Use noise = 'secure'.",
+        )  # fmt: skip
+
+
+def is_weak(said: PrivacyStatement) -> bool:
+    """Whether nothing is claimed, or so little that the register of risks lists it."""
+    return any(_claim(said))
+
+
+def seeded_noise(evidence: RunEvidence) -> list[str]:
+    """The fields of config.toml by which noise can be drawn again from the seed."""
+    return [field for field in _NOISE if evidence.setting(field) == "seeded"]
+
+
+def _claim(said: PrivacyStatement) -> Iterator[Risk]:
+    if said.epsilon is None:
+        yield Risk(
+            "privacy", "high", "The run was to be private, and nothing can be claimed of it.",
+            said.why, _CLAIM, "Follow docs/privacy.md, and train again.",
+        )  # fmt: skip
+        return
+    if said.epsilon > LARGE_EPSILON:
+        yield Risk(
+            "privacy", "medium", f"ε above {LARGE_EPSILON:g} protects little.",
+            f"ε = {said.epsilon:.4g} at δ = {said.delta:g}", _CLAIM,
+            "Use more noise, fewer epochs, or more rows.",
+        )  # fmt: skip
+    if said.rows and said.delta * said.rows >= 1.0:
+        yield Risk(
+            "privacy", "high", f"Publishing one whole {said.unit} at random would keep the claim.",
+            f"δ = {said.delta:g}, {said.rows:,} {said.unit}s: δ has to be below 1 / {said.rows:,}",
+            _CLAIM, f"Train again with δ of {0.1 / said.rows:.1g} or less.",
+        )  # fmt: skip
+
+
 DATA_RULES: Final[tuple[DataRule, ...]] = (
-    few_test_rows, no_validation, unbalanced, checked, dropped, without_schema,
+    few_test_rows, no_validation, unbalanced, checked, dropped, without_schema, privacy,
 )  # fmt: skip

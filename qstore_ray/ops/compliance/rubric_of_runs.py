@@ -10,12 +10,15 @@ from qstore_ray.ops.compliance.checks import by_severity
 from qstore_ray.ops.compliance.document import MET, NOT_MET, UNKNOWN, PointAnswer
 from qstore_ray.ops.compliance.evidence import RunEvidence
 from qstore_ray.ops.compliance.repeat import obstacles
+from qstore_ray.ops.compliance.risks_of_data import is_weak, seeded_noise
 from qstore_ray.track.logs.text import is_number
 
 Answered: TypeAlias = tuple[PointAnswer, str, str]
 
 _MANIFEST: Final = "checkpoint manifest"
 _METRICS: Final = "run.json: metrics"
+_INFINITE: Final = "NaN or infinite"
+"""Words of the error with which a training ends whose numbers are no longer finite."""
 SLOWER: Final = 1.5
 """Times the seconds of a twin from which a training counts as slower."""
 
@@ -37,13 +40,15 @@ def schema(evidence: RunEvidence) -> Answered:
 
 
 def private(evidence: RunEvidence) -> Answered:
-    """A claim of differential privacy."""
+    """A claim of differential privacy that the register of risks has nothing against."""
     said = evidence.facts.privacy
     if said is None:
         why = "the training was not private, and whether the data need it is not recorded"
         return UNKNOWN, why, "privacy.json"
-    answer: PointAnswer = NOT_MET if said.epsilon is None else MET
-    return answer, statement_text(said), "privacy.json"
+    seeded = seeded_noise(evidence)
+    if seeded:
+        return NOT_MET, "whoever knows the seed can subtract the noise", f"config.toml: {seeded[0]}"
+    return (NOT_MET if is_weak(said) else MET), statement_text(said), "privacy.json"
 
 
 def committed(evidence: RunEvidence) -> Answered:
@@ -87,7 +92,9 @@ def by_class(evidence: RunEvidence) -> Answered:
     worst = min(recalls, key=lambda name: recalls[name])
     guess = 1.0 / len(recalls)
     said = f"lowest recall {recalls[worst]:.4f} ({worst}), a guess has {guess:.4f}"
-    return (MET if recalls[worst] > guess else NOT_MET), said, _METRICS
+    if recalls[worst] > guess:
+        return UNKNOWN, f"{said}; what would be good enough is not recorded", _METRICS
+    return NOT_MET, said, _METRICS
 
 
 def repeated(evidence: RunEvidence) -> Answered:
@@ -163,6 +170,8 @@ def no_skew(evidence: RunEvidence) -> Answered:
     if found is None or recorded is None:
         why = evidence.data.why or "the saved model was not scored again"
         return UNKNOWN, why, "saved model"
+    if evidence.last_trainer().get("backend") == "ibm":
+        return UNKNOWN, "the device has measured the score, and a simulator the other one", _METRICS
     accuracy, n = found
     said = f"accuracy {accuracy:.6g} of the saved model on {n} test rows, {recorded:.6g} recorded"
     close = math.isclose(accuracy, recorded, rel_tol=0.0, abs_tol=0.5 / n)
@@ -172,6 +181,9 @@ def no_skew(evidence: RunEvidence) -> Answered:
 def finite(evidence: RunEvidence) -> Answered:
     """All numbers of all records."""
     records = evidence.facts.records
+    reason = evidence.facts.summary.reason
+    if _INFINITE in reason:
+        return NOT_MET, reason, "metrics.jsonl: end"
     if not evidence.events("epoch"):
         return UNKNOWN, "no epoch is recorded", "metrics.jsonl"
     numbers = [v for record in records for v in record.values() if is_number(v) or v is None]
@@ -185,6 +197,8 @@ def speed(evidence: RunEvidence) -> Answered:
     seconds = evidence.metrics.get("train_seconds", evidence.facts.summary.seconds)
     if seconds is None:
         return UNKNOWN, "no time is recorded", _METRICS
+    if evidence.resumed():
+        return UNKNOWN, "it was resumed, and the seconds are those of its last attempt", _METRICS
     others = {twin.name: twin.seconds for twin in evidence.twins if twin.seconds}
     if not others:
         return UNKNOWN, f"{seconds:.1f} seconds, and no twin run to compare with", _METRICS

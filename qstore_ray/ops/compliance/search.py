@@ -9,7 +9,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.storage.contents import is_study
 from qstore_ray.tune.study.result import StudyResult
 
-REFIT = "refit"
+REFIT, TRIAL = "refit", "trial"
 
 
 class SearchFacts(NamedTuple):
@@ -63,7 +63,7 @@ def search_of(folder: Path) -> SearchFacts | None:
     result = StudyResult.load(study.parent, study.name)
     best = result.best_trials()[0] if result.best else None
     is_best = best is not None and best.run == folder.name
-    role = REFIT if folder.name == REFIT else "best trial" if is_best else "trial"
+    role = REFIT if folder.name == REFIT else "best trial" if is_best else TRIAL
     fields = {field for trial in result.trials for field in trial.parameters}
     return SearchFacts(
         study=study.name,

@@ -6,6 +6,7 @@ how they were collected, and whether people agreed, only their owner knows: thos
 
 from __future__ import annotations
 
+from qstore_ray.ops.compliance.card import feature_facts
 from qstore_ray.ops.compliance.checks import by_severity
 from qstore_ray.ops.compliance.document import (
     DocumentPart,
@@ -43,12 +44,12 @@ def _motivation(evidence: RunEvidence) -> DocumentSection:
 
 
 def _composition(evidence: RunEvidence) -> DocumentSection:
-    origin, about = evidence.origin, evidence.model
+    origin = evidence.origin
     sizes = origin.sizes if origin else {}
     facts = [
         StatedFact("task", shown(evidence.setting("dataset.task")), "config.toml: dataset.task"),
         StatedFact("rows", sum(sizes.values()) if sizes else None, _MANIFEST),
-        StatedFact("features", about.n_features if about else None, "checkpoint manifest"),
+        *feature_facts(evidence),
         StatedFact(
             "fingerprint", evidence.record.fingerprints.get("data"), "run.json: fingerprints"
         ),

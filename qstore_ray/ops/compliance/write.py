@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from qstore_ray.ops.compliance.audit import audit_part
 from qstore_ray.ops.compliance.card import model_card_part
 from qstore_ray.ops.compliance.checks import DataCheck
-from qstore_ray.ops.compliance.document import ComplianceDocument
+from qstore_ray.ops.compliance.document import PAGE, TABLE, ComplianceDocument
 from qstore_ray.ops.compliance.evidence import gather_evidence
 from qstore_ray.ops.compliance.page import rendered
 from qstore_ray.ops.compliance.repeat import repeat_part
@@ -25,9 +25,6 @@ from qstore_ray.ops.compliance.rubric import MODEL, answered
 from qstore_ray.ops.compliance.sheet import data_sheet_part
 from qstore_ray.track.attempt import now
 from qstore_ray.track.base import write_atomically
-
-PAGE: Final = "compliance.html"
-TABLE: Final = "compliance.json"
 
 
 class WrittenCompliance(NamedTuple):

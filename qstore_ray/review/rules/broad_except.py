@@ -1,4 +1,4 @@
-"""QS104: an `except` that catches every error and continues."""
+"""QS104: an `except`, or a `contextlib.suppress`, that catches every error and continues."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from qstore_ray.review.rules.base import CodeRule, Match
+from qstore_ray.review.rules.base import CodeRule, Match, match_of
 from qstore_ray.review.rules.surroundings import Surroundings
 
 _ALL = {"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"}
@@ -14,6 +14,11 @@ _ENDS = {"sys.exit", "os._exit", "os.abort"}
 
 
 def _check(node: ast.AST, around: Surroundings) -> Iterator[Match]:
+    if isinstance(node, ast.Call):
+        if around.dotted(node.func) == "contextlib.suppress":
+            given = _ALL & {around.dotted(each) for each in node.args}
+            yield from (match_of(node, f"suppress({name}) catches every error.") for name in given)
+        return
     assert isinstance(node, ast.ExceptHandler)
     kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
     caught = [around.dotted(kind) for kind in kinds if kind is not None]
@@ -61,8 +66,8 @@ RULE = CodeRule(
     reason="It hides a wrong number, a full disk and a typing error alike: the training continues "
     "with a value that nobody computed, and what is recorded is not what happened.",
     suggestion="Name the errors that can be handled here, or end with `raise … from exc`.",
-    nodes=(ast.ExceptHandler,),
-    words=re.compile(r"\bexcept(?:\s*:|.*\b(?:Base)?Exception\b)"),
+    nodes=(ast.ExceptHandler, ast.Call),
+    words=re.compile(r"\bexcept(?:\s*:|[^:]*\b(?:Base)?Exception\b)|\bsuppress\b"),
     check=_check,
 )
 """Catching everything and continuing."""

@@ -15,6 +15,16 @@ _GENERATORS = {
     "SeedSequence", "bit_generator", "default_rng", "get_state",
 }  # fmt: skip
 _OBJECTS = {"Random", "SystemRandom", "getstate"}
+_SEEDED = {
+    *(f"numpy.random.{name}" for name in (
+        "default_rng", "RandomState", "SeedSequence", "MT19937", "PCG64", "PCG64DXSM", "Philox",
+        "SFC64",
+    )),
+    "random.Random",
+}  # fmt: skip
+"""What takes a seed, and else takes one of the system's."""
+_WRAPPERS = ("pennylane.", "autograd.")
+"""Packages whose `numpy` is numpy's, with its generators."""
 _WHOLE_PROCESS = {
     "keras.utils.set_random_seed": "seeds Python, numpy and the framework",
     "tensorflow.random.set_seed": "seeds the process",
@@ -23,12 +33,17 @@ _WHOLE_PROCESS = {
     "torch.randn": "draws from the state of the process",
     "torch.randint": "draws from the state of the process",
     "torch.randperm": "draws from the state of the process",
+    "torch.rand_like": "draws from the state of the process",
+    "torch.randn_like": "draws from the state of the process",
+    "torch.normal": "draws from the state of the process",
+    "torch.cuda.manual_seed_all": "seeds the process",
 }
 
 
 def _check(node: ast.AST, around: Surroundings) -> Iterator[Match]:
     assert isinstance(node, ast.Call)
-    name = around.dotted(node.func)
+    yield from _made_elsewhere(node, around)
+    name = _dotted(node.func, around)
     module, _, function = name.rpartition(".")
     if not around.is_imported(node.func):
         return
@@ -36,10 +51,25 @@ def _check(node: ast.AST, around: Surroundings) -> Iterator[Match]:
         yield match_of(node, f"numpy.random.{function} uses the random state of the process.")
     elif module == "random" and function not in _OBJECTS:
         yield match_of(node, f"random.{function} uses the random state of the process.")
-    elif name == "numpy.random.default_rng" and _unseeded(node):
-        yield match_of(node, "default_rng() without a seed draws other numbers in every run.")
+    elif name in _SEEDED and _unseeded(node):
+        yield match_of(node, f"{function}() without a seed draws other numbers in every run.")
     elif name in _WHOLE_PROCESS and not any(k.arg == "generator" for k in node.keywords):
         yield match_of(node, f"{name} {_WHOLE_PROCESS[name]}.")
+
+
+def _dotted(node: ast.expr, around: Surroundings) -> str:
+    name = around.dotted(node)
+    start = next((each for each in _WRAPPERS if name.startswith(f"{each}numpy.random")), "")
+    return name.removeprefix(start)
+
+
+def _made_elsewhere(call: ast.Call, around: Surroundings) -> Iterator[Match]:
+    """`field(default_factory=np.random.default_rng)`: called later, without a seed."""
+    factory = next((each.value for each in call.keywords if each.arg == "default_factory"), None)
+    if factory is not None and around.is_imported(factory):
+        name = _dotted(factory, around)
+        if name in _SEEDED:
+            yield match_of(call, f"{name.rpartition('.')[2]}() is made without a seed.")
 
 
 def _unseeded(call: ast.Call) -> bool:
@@ -56,7 +86,7 @@ RULE = CodeRule(
     suggestion="Make a generator from the seed of the run, numpy.random.default_rng(seed), and "
     "pass it on.",
     nodes=(ast.Call,),
-    words=re.compile(r"\brandom\b|default_rng|manual_seed|torch\.rand|set_random_seed"),
+    words=re.compile(r"\brandom\b|default_rng|RandomState|manual_seed|\btorch\b|set_random_seed"),
     check=_check,
 )
 """Global random state."""

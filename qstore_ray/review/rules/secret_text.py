@@ -11,7 +11,12 @@ from qstore_ray.review.rules.surroundings import Surroundings, plain
 
 _OPENS = "get_secret_value"
 _NAMES = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|CREDENTIAL", re.IGNORECASE)
-_PRINTS = {"print", "pprint", "warn", "warnings.warn", "typer.echo", "click.echo", "announce"}
+_PLACES = re.compile(r"_(?:PATH|FILE|DIR|NAME)$", re.IGNORECASE)
+"""How a variable ends that says where a secret is."""
+
+_PRINTS = {"print", "pprint", "warn", "warnings.warn", "typer.echo", "click.echo", "announce",
+           "sys.stdout.write", "sys.stderr.write", "mlflow.log_param", "mlflow.log_params",
+           "mlflow.set_tag", "mlflow.set_tags", "wandb.log"}  # fmt: skip
 _LOGS = {"critical", "debug", "error", "exception", "info", "log", "msg", "warning"}
 _LOGGERS = re.compile(r"log", re.IGNORECASE)
 
@@ -50,15 +55,15 @@ def _secret(node: ast.AST, around: Surroundings) -> str:
             return f"the environment variable {ast.unparse(node.args[0])}"
     if isinstance(node, ast.Subscript) and around.dotted(node.value) == "os.environ":
         return f"the environment variable {ast.unparse(node.slice)}" * _named([node.slice])
-    if isinstance(node, ast.Name) and around.assigned.get(node.id, "").endswith(f".{_OPENS}"):
-        return f"{node.id}, which {_OPENS}() gave"
+    value = around.values.get(node.id) if isinstance(node, ast.Name) else None
+    if value is not None and not isinstance(value, ast.Name) and (what := _secret(value, around)):
+        return f"{ast.unparse(node)}, which is {what}"
     return ""
 
 
 def _named(nodes: list[ast.expr]) -> bool:
-    return any(
-        isinstance(node, ast.Constant) and bool(_NAMES.search(str(node.value))) for node in nodes
-    )
+    names = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
+    return any(_NAMES.search(name) and not _PLACES.search(name) for name in names)
 
 
 RULE = CodeRule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-NAMING = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+NAMING = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.withitem)
 """The kinds of nodes that `Surroundings.note` learns from."""
 
 
@@ -14,11 +14,13 @@ class Surroundings:
     Attributes:
         around: the nodes that the present one lies in, outermost first.
         assigned: dotted target → dotted name of the function whose result it was assigned last.
+        values: dotted target → the expression that it was assigned last.
     """
 
     def __init__(self) -> None:
         self.around: list[ast.AST] = []
         self.assigned: dict[str, str] = {}
+        self.values: dict[str, ast.expr] = {}
         self._imported: dict[str, str] = {}
 
     def note(self, node: ast.AST) -> None:
@@ -33,11 +35,21 @@ class Surroundings:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 self._imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        else:
+            targets, value = _assignment(node)
             for target in targets:
-                if name := plain(target):
-                    self.assigned[name] = self.dotted(node.value.func)
+                if value is not None and (name := plain(target)):
+                    self._note_value(name, value)
+
+    def _note_value(self, name: str, value: ast.expr) -> None:
+        self.values[name] = value
+        if isinstance(value, ast.Call):
+            self.assigned[name] = self.dotted(value.func)
+        last = plain(value).rpartition(".")[2]
+        if self.is_imported(value) and last != last.upper() and "." not in name:
+            self._imported[name] = self.dotted(value)  # rng = np.random
+        elif name in self._imported and not isinstance(value, ast.Call):
+            del self._imported[name]
 
     def dotted(self, node: ast.AST) -> str:
         """`np.random.seed` → `numpy.random.seed` by the file's imports; "" for no plain name."""
@@ -52,6 +64,18 @@ class Surroundings:
     def imports(self, package: str) -> bool:
         """Whether the file has imported anything of a package so far."""
         return any(name.partition(".")[0] == package for name in self._imported.values())
+
+
+def _assignment(node: ast.AST) -> tuple[list[ast.expr], ast.expr | None]:
+    """What a node gives names to, and the value that it gives them."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            return targets, value
+        case ast.AnnAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
+            return [target], value
+        case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+            return [target], value
+    return [], None
 
 
 def plain(node: ast.AST) -> str:

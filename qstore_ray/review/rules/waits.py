@@ -24,6 +24,9 @@ class _Bound(NamedTuple):
     position: int | None = None
 
 
+_VERBS = ("delete", "get", "head", "options", "patch", "post", "put", "request")
+_SESSIONS = {"requests.Session", "requests.session"}
+
 _FUNCTIONS = {
     "ray.get": _Bound(),
     "ray.wait": _Bound(),
@@ -35,10 +38,7 @@ _FUNCTIONS = {
     "socket.create_connection": _Bound(position=1),
     "concurrent.futures.wait": _Bound(position=1),
     "concurrent.futures.as_completed": _Bound(position=1),
-    **{
-        f"requests.{verb}": _Bound()
-        for verb in ("delete", "get", "head", "options", "patch", "post", "put", "request")
-    },
+    **{f"requests.{verb}": _Bound() for verb in _VERBS},
 }
 
 # Methods that wait when they are called without any argument. Text has a `join` and a table has a
@@ -67,8 +67,19 @@ def _check(node: ast.AST, around: Surroundings) -> Iterator[Match]:
             given = node.args[bound.position]
         if given is None or is_none(given):
             yield match_of(node, f"{name} without {bound.keyword} may wait forever.")
+    elif isinstance(node.func, ast.Attribute) and _is_session(node.func, around):
+        if is_none(keyword_of(node, "timeout")) or keyword_of(node, "timeout") is None:
+            yield match_of(node, f"a session's {node.func.attr} without timeout may wait forever.")
     elif isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS:
         yield from _waiting_method(node, node.func, around)
+
+
+def _is_session(method: ast.Attribute, around: Surroundings) -> bool:
+    """Whether it is a request of a session of `requests`."""
+    owner = method.value
+    made = around.dotted(owner.func) if isinstance(owner, ast.Call) else around.assigned.get(
+        ast.unparse(owner), "")  # fmt: skip
+    return method.attr in _VERBS and made in _SESSIONS
 
 
 def _waiting_method(call: ast.Call, method: ast.Attribute, around: Surroundings) -> Iterator[Match]:

@@ -8,7 +8,6 @@ depend on the other rows, and not on the threads among which the parts are divid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from qstore_ray.simulate.compile.program import SlotGradients
 from qstore_ray.simulate.cones.plan import ConePart, ConePlan
 from qstore_ray.simulate.engines.engines import Engine, Precision
-from qstore_ray.simulate.engines.threads import over_tiles
+from qstore_ray.simulate.engines.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,10 +126,6 @@ def _over_parts(run: Callable[[int, int], None], plan: ConePlan, threads: int) -
         for number in range(count):
             run(number, threads)
         return
-    dealt = [number for first in range(threads) for number in range(first, count, threads)]
-    over_tiles(partial(_run_dealt, run, dealt), count, threads)
-
-
-def _run_dealt(run: Callable[[int, int], None], dealt: list[int], first: int, last: int) -> None:
-    for number in dealt[first:last]:
-        run(number, 1)
+    side_by_side(
+        lambda number: run(number, 1), [range(first, count, threads) for first in range(threads)]
+    )

@@ -1,13 +1,12 @@
-"""Threads and memory for the compiled engines: tiles shared out, scratch kept from call to call."""
+"""Threads and memory for the compiled engines: work shared out, scratch kept from call to call."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,23 +33,34 @@ def scratch(size: int) -> AnyArray:
     return found
 
 
-def over_tiles(
-    run: Callable[[int, int], None], tiles: int, threads: int, together: int = 1
-) -> None:
-    """Call `run(first, last)` on ranges of tiles, one range a thread.
+def side_by_side(run: Callable[[int], None], shares: Sequence[Sequence[int]]) -> None:
+    """Call `run(item)` for all items, those of a share one after the other in a thread of its own.
 
-    Args:
-        together: so many tiles, from a multiple of it on, belong to the same thread.
+    If a call fails, or Ctrl-C interrupts the wait, no further item is begun. After Ctrl-C the calls
+    under way continue behind the caller's back; they cannot be stopped.
     """
-    groups = -(-tiles // together)
-    shares = min(threads, groups)
-    if shares <= 1:
-        run(0, tiles)
+    if len(shares) == 1:
+        for item in shares[0]:
+            run(item)
         return
-    edges = [min(tiles, groups * share // shares * together) for share in range(shares + 1)]
-    futures = [_pool(threads).submit(run, a, b) for a, b in pairwise(edges)]
-    for future in futures:
-        future.result()
+    given_up = threading.Event()
+    futures = [_pool(len(shares)).submit(_until, given_up, run, share) for share in shares]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        given_up.set()
+
+
+def _until(given_up: threading.Event, run: Callable[[int], None], share: Sequence[int]) -> None:
+    for item in share:
+        if given_up.is_set():
+            return
+        try:
+            run(item)
+        except BaseException:
+            given_up.set()
+            raise
 
 
 def _forget_threads() -> None:

@@ -26,6 +26,8 @@ _Meaning: TypeAlias = Literal["ask", "insist", "nothing"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAME_INSTANT = 1.0
 """Seconds within which a second SIGTERM is the same one."""
+_LONG = 2.0
+"""Seconds after which it is said what a stop waits for."""
 
 ON_REQUEST: Final = "stopped on request"
 
@@ -70,7 +72,9 @@ def _handlers(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    meaning = _Meanings()
+    meaning, left = _Meanings(), threading.Event()
+    # Before a signal comes: a handler that starts a thread can meet the lock of another start.
+    threading.Thread(target=_say_what_it_waits_for, args=(stop, left), daemon=True).start()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         means = meaning(number)
@@ -83,8 +87,24 @@ def _handlers(stop: threading.Event) -> Iterator[None]:
     try:
         yield
     finally:
+        left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say_what_it_waits_for(stop: threading.Event, left: threading.Event) -> None:
+    """Say it some seconds after `stop`, unless the block was left by then."""
+    while not stop.is_set():
+        if left.wait(_LONG / 4):
+            return
+    if not left.wait(_LONG):
+        from qstore_ray.track.logs.logging import announce  # a light command imports this module
+
+        announce(
+            "note",
+            "stops when the step under way is done. Ctrl-C again leaves it; only what was done "
+            "since the last checkpoint is lost",
+        )
 
 
 def stop_all(reason: str = ON_REQUEST) -> None:

@@ -37,6 +37,7 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     options = _options(trainer)
     shots, own = options.pop("shots", None), options.pop("noise", None)
     backend = str(trainer.get("backend", "statevector"))
+    no_model = "that of the device" if backend == "ibm" else "none"
     if options:
         backend += f" ({', '.join(f'{name} = {value}' for name, value in options.items())})"
     noise, mitigation = trainer.get("noise") or own, trainer.get("mitigation")
@@ -44,7 +45,7 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     said = [
         ("backend", backend),
         ("shots", f"{shots:,} a row and basis" if isinstance(shots, int) else no_shots),
-        ("noise", "; ".join(_noise(noise)) if isinstance(noise, Mapping) else "none"),
+        ("noise", "; ".join(_noise(noise)) if isinstance(noise, Mapping) else no_model),
     ]
     if isinstance(mitigation, Mapping):
         said.append(("mitigation", "; ".join(_entries(mitigation)) or "none"))
@@ -66,13 +67,14 @@ def inexact(trainer: ReadOnlyTable) -> list[str]:
 
 
 def ways(trainer: ReadOnlyTable) -> dict[str, str]:
-    """What each of `PARTS` is called: exact, with noise and shots, mitigated.
+    """What each of `PARTS` is called: exact or by a device, with noise and shots, mitigated.
 
     Args:
         trainer: see `execution`.
     """
     how = " and ".join(inexact(trainer)) or "noise"
-    return dict(zip(PARTS, ("exact", f"with {how}", "mitigated"), strict=True))
+    first = "on the device, with shots" if trainer.get("backend") == "ibm" else "exact"
+    return dict(zip(PARTS, (first, f"with {how}", "mitigated"), strict=True))
 
 
 def scored_ways(

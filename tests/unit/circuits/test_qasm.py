@@ -311,7 +311,8 @@ REFUSED = {
         "gate mine a { h a; } gate mine a { x a; } mine q[0];", "mine is defined twice"
     ),
     "a time": ("duration d = 1us;", "times are not supported.*timing"),
-    "bits of a number": ("uint[4] a = 3; rx(a[0]) q[0];", "square brackets behind a number"),
+    "bits of a fraction": ("float a = 3; rx(a[0]) q[0];", "behind what is no register or array"),
+    "bits of a number": ("uint[4] a = 3; rx(a[64]) q[0];", "index 64 is outside 0 to 63"),
     "a sign": ("# a comment", "# is no OpenQASM here"),
     "wrong size": ("def f(qubit[3] a) { h a; } f(q);", "3 qubits"),
 }  # fmt: skip

@@ -159,7 +159,7 @@ def _write_npz(path: Path, x: bytes) -> Path:
         (_npy("()", content=b"\0" * 8), "array of rows"),
         (b"", "damaged or foreign"),
         (b"\x93NUMPY", "damaged or foreign"),
-        (b"PK\x03\x04 something else", "damaged or foreign"),
+        (b"PK\x03\x04 something else", "damaged or foreign|a zip archive"),
     ],
 )
 def test_a_header_is_not_believed(tmp_path: Path, content: bytes, message: str):

@@ -24,7 +24,7 @@ from qstore_ray.review.sarif import to_sarif
 from qstore_ray.review.source import SourceFile
 from tests.unit.review.test_review import ALONE, SEED, Repository
 
-FAULT = "import numpy as np\nnp.random.seed(1)\n"
+FAULT = "import numpy as np\nnp.random.rand(1)\n"
 
 
 @pytest.fixture
@@ -36,6 +36,12 @@ def repository(tmp_path: Path) -> Repository:
 
 def _found(result: ReviewResult) -> list[tuple[str, int]]:
     return [(flaw.path, flaw.line) for flaw in result.flaws]
+
+
+def test_a_bare_repository_is_named(tmp_path):
+    subprocess.run(["git", "init", "-q", "--bare"], cwd=tmp_path, check=True)
+    with pytest.raises(UsageError, match="it is bare"):
+        review(tmp_path, [], ALONE)
 
 
 def test_before_the_first_commit_everything_is_new(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from qstore_ray.cli.app import main
 from qstore_ray.errors import DataError, UsageError
+from qstore_ray.review.catalogue import rule_texts
 from qstore_ray.review.changes import find_scope
 from qstore_ray.review.complexity import ruff_command
 from qstore_ray.review.duplicates import code_lines
@@ -68,6 +69,56 @@ def test_a_branch_is_not_blamed_for_what_main_has_changed(repository_):
     assert dict(scope.lines) == {"b.py": frozenset({1})}
 
 
+def test_a_file_that_was_renamed_is_under_review_where_it_changed(repository_):
+    repository_.commit("Long", a=SEED + "a = 1\nb = 2\nc = 3\nd = 4\n")
+    repository_.git("mv", "a.py", "moved.py")
+    assert dict(find_scope(repository_.root, []).lines) == {}
+    with (repository_.root / "moved.py").open("a") as file:
+        file.write("e = 5\n")
+    assert dict(find_scope(repository_.root, []).lines) == {"moved.py": {8}}
+
+
+def test_a_file_that_is_not_checked_out_is_no_error(repository_):
+    repository_.commit("More", far=SEED, near=SEED)
+    repository_.git("sparse-checkout", "set", "--no-cone", "near.py")
+    result = review(repository_.root, ["HEAD~1"], ALONE)
+    assert {flaw.path for flaw in result.flaws} == {"near.py"}
+    assert result.notes == ["1 changed files are not checked out here (git sparse-checkout)"]
+
+
+LEVELS_OF_PLACES = [
+    ("a.py", "import numpy as np\nnp.random.rand(3)\n", "warning"),
+    ("a.py", "import numpy as np\nnp.random.seed(0)\n", "note"),
+    ("a.py", "from pennylane import numpy as np\nnp.random.seed(0)\nnp.random.rand(3)\n", "note"),
+    ("a.py", "import numpy as np\nnp.random.seed()\n", "warning"),
+    ("a.py", "import random, numpy as np\nrandom.seed(0)\nnp.random.rand(3)\n", "warning"),
+    ("a.py", "import torch\ntorch.manual_seed(0)\ntorch.rand(3)\n", "note"),
+    ("a.py", "import numpy as np\nnp.random.seed(0)\nnp.random.default_rng()\n", "warning"),
+    ("a.py", "import subprocess\nsubprocess.call(['train'])\n", "note"),
+    ("a.py", "import ray\nray.get(x)\n", "warning"),
+    ("a.py", "import pickle\npickle.loads(x)\n", "warning"),
+    ("tests/test_a.py", "import pickle\npickle.loads(x)\n", "note"),
+    ("tests/test_a.py", "thread.join()\n", "note"),
+    ("tests/test_a.py", "import random\nrandom.random()\n", "warning"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "level"), LEVELS_OF_PLACES)
+def test_what_is_found_counts_less_where_it_does_no_harm(tmp_path, name, text, level):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    flaws = review(tmp_path, [name], ALONE).flaws
+    assert flaws
+    assert flaws[-1].level == level
+
+
+def test_a_link_is_not_reviewed_in_place_of_its_file(repository_):
+    (repository_.root / "link.py").symlink_to("a.py")
+    assert dict(find_scope(repository_.root, []).lines) == {}
+    repository_.git("add", "link.py")
+    assert dict(find_scope(repository_.root, []).lines) == {}
+
+
 def test_a_deleted_line_puts_its_neighbours_under_review(repository_):
     repository_.commit("Long", a="a = 1\nb = 2\nc = 3\nd = 4\n")
     (repository_.root / "a.py").write_text("a = 1\nb = 2\nd = 4\n")
@@ -118,12 +169,44 @@ def test_a_copied_piece_is_found_once_and_its_own_file_is_compared_too(repositor
     assert [flaw.path for flaw in flaws] == ["c.py", "c.py"]
 
 
+def test_of_two_new_copies_the_second_is_reported(repository_):
+    text = f"def f(value_0):\n{PIECE}"
+    for name in ("c.py", "d.py"):
+        (repository_.root / name).write_text(text)
+    found = review(repository_.root, [], ReviewOptions(most_paths=None, history_seconds=0.0)).flaws
+    assert [flaw.path for flaw in found] == ["d.py"]
+    (repository_.root / "c.py").unlink()
+    repository_.commit("Later in the order", d=text)
+    (repository_.root / "c.py").write_text(text)
+    found = review(repository_.root, [], ReviewOptions(most_paths=None, history_seconds=0.0)).flaws
+    assert [flaw.path for flaw in found] == ["c.py"]
+
+
 def test_a_copy_in_tests_is_a_note(repository_):
     (repository_.root / "test_c.py").write_text(f"def f(value_0):\n{PIECE}")
     repository_.commit("One", b=f"def g(value_0):\n{PIECE}")
     options = ReviewOptions(most_paths=None, history_seconds=0.0)
     (flaw,) = review(repository_.root, ["test_c.py"], options).flaws
     assert flaw.level == "note"
+
+
+CALL = """    wrap(
+        name=name,
+        wires=wires,
+        static=False,
+        params,
+        *rest,
+        depth: int = 3,
+        noise="none",
+    )
+"""
+MATRIX = "m = [\n" + "    [1, 0, 0, 0, 0, 0, -0.5j],\n" * 9 + "]\n"
+
+
+def test_arguments_and_numbers_are_not_compared():
+    assert code_lines("a.py", CALL)[1:] == ([1], ["wrap("])
+    assert code_lines("a.py", MATRIX)[1:] == ([1], ["m = ["])
+    assert code_lines("a.py", "f(a,\nb=g(c),\nd=e + 1,\n)")[2] == ["f(a,", "b=g(c),", "d=e + 1,"]
 
 
 def test_comments_docstrings_and_imports_are_not_compared():
@@ -194,8 +277,9 @@ def test_the_log_is_of_the_form_that_sarif_states(repository_):
         physical = place["physicalLocation"]
         assert physical["artifactLocation"]["uri"] == "a%20b.py"
         assert physical["artifactLocation"]["uriBaseId"] in run["originalUriBaseIds"]
+        assert physical["region"]["startLine"] == flaw.line
         assert 1 <= physical["region"]["startLine"] <= physical["region"]["endLine"]
-        marks.add(entry["partialFingerprints"]["qstoreReview/v1"])
+        marks.add(entry["partialFingerprints"]["primaryLocationLineHash"])
     assert len(marks) == len(result.flaws), "two alike have different fingerprints"
     related = next(entry for entry in run["results"] if entry["ruleId"] == "QS111")
     assert related["relatedLocations"][0]["physicalLocation"]["region"]["startLine"] == 5
@@ -206,12 +290,40 @@ def test_fingerprints_do_not_depend_on_lines_above(repository_):
     def marks() -> list[str]:
         log = to_sarif(review(repository_.root, ["a.py"], ALONE), "1")
         return [
-            entry["partialFingerprints"]["qstoreReview/v1"] for entry in log["runs"][0]["results"]
+            entry["partialFingerprints"]["primaryLocationLineHash"]
+            for entry in log["runs"][0]["results"]
         ]
 
     before = marks()
     (repository_.root / "a.py").write_text("# a comment\n\n" + SEED)
     assert marks() == before != []
+
+
+def test_what_a_code_host_asks_for_beyond_the_form_of_sarif(repository_):
+    """GitHub: both columns, relative places, texts of rules that are short and not empty."""
+    (repository_.root / "a.py").write_text(f"if True:\n    {SEED.splitlines()[-1]}\n{SEED}")
+    (repository_.root / "broken.py").write_text("x = (\n")
+    (repository_.root / "empty.py").write_bytes(b"\xff")
+    line = json.dumps({"cells": [{"cell_type": "code", "source": SEED}]})
+    (repository_.root / "one_line.ipynb").write_text(line)
+    names = ["a.py", "broken.py", "empty.py", "one_line.ipynb"]
+    log = to_sarif(review(repository_.root, names, ALONE), "1")
+    (run,) = log["runs"]
+    places = [each["locations"][0]["physicalLocation"] for each in run["results"]]
+    assert {place["artifactLocation"]["uri"] for place in places} == set(names)
+    regions = {place["artifactLocation"]["uri"]: place["region"] for place in places}
+    assert regions["a.py"] == {
+        "startLine": 5, "startColumn": 1, "endLine": 5, "endColumn": 26
+    }  # fmt: skip
+    assert regions["one_line.ipynb"]["endColumn"] == len(line) + 1
+    for name, region in regions.items():
+        lines = (repository_.root / name).read_bytes().splitlines()
+        assert 1 <= region["startLine"] <= region["endLine"] <= len(lines)
+        assert 1 <= region["startColumn"] <= region["endColumn"]
+    for text in rule_texts().values():
+        assert 0 < len(text.title) <= 255
+        assert 0 < len(text.reason) <= 1024
+        assert text.suggestion
 
 
 def test_the_exit_code_is_1_for_errors_alone(repository_, monkeypatch, capsys):

@@ -30,6 +30,18 @@ BREAKS = {
         "import torch\ntorch.manual_seed(0)",
         "import torch\ntorch.rand(3)",
         "import keras\nkeras.utils.set_random_seed(0)",
+        "from pennylane import numpy as np\nnp.random.seed(0)",
+        "import autograd.numpy as np\nnp.random.normal(size=3)",
+        "import numpy as np\nrng = np.random\nrng.rand(3)",
+        "import numpy as np\nif draw := np.random.rand:\n    draw(3)",
+        "import numpy as np\nnp.random.RandomState()",
+        "from numpy.random import PCG64, Generator\nGenerator(PCG64())",
+        "import random\nrandom.Random().random()",
+        "from torch import randn_like as noise\nnoise(x)",
+        (
+            "import numpy as np\nfrom dataclasses import dataclass, field\n@dataclass\nclass A:\n"
+            "    rng: object = field(default_factory=np.random.default_rng)"
+        ),
     ],
     "QS102": [
         "import pickle\npickle.load(file)",
@@ -42,6 +54,13 @@ BREAKS = {
         "import pandas as pd\npd.read_pickle('x.pkl')",
         "import torch\ntorch.load('x.pt')",
         "import torch\ntorch.load('x.pt', weights_only=False)",
+        "from torch import load\nload('x.pt')",
+        "import pickle\nlist(map(pickle.loads, messages))",
+        "import pickle as p\nclient = connect(decode=p.loads)",
+        "import yaml\nyaml.load(file)",
+        "import yaml\nyaml.load(file, Loader=yaml.Loader)",
+        "from yaml import unsafe_load\nunsafe_load(file)",
+        "import pickle\nread = pickle.load\nread(file)",
     ],
     "QS103": [
         "import ray\nray.get(reference)",
@@ -60,6 +79,11 @@ BREAKS = {
         "import socket\nsocket.create_connection(('host', 1))",
         "import qiskit_ibm_runtime\njob.result()",
         "from threading import Event\ndone = Event()\ndone.wait()",
+        "import requests\nsession = requests.Session()\nsession.get(url)",
+        "import requests\nwith requests.Session() as s:\n    s.post(url, json={}, timeout=None)",
+        "from requests import Session\nSession().get(url)",
+        "import ray\nwait_for = ray.get\nwait_for(reference)",
+        "import ray\nif (found := ray.get(reference)): pass",
     ],
     "QS104": [
         "try:\n    f()\nexcept Exception:\n    x = 0",
@@ -71,6 +95,10 @@ BREAKS = {
             "for i in x:\n    try:\n        f()\n    except Exception:\n        if i:\n"
             "            continue\n        raise"
         ),
+        "try:\n    f()\nexcept (\n    OSError,\n    Exception,\n):\n    pass",
+        "from contextlib import suppress\nwith suppress(Exception):\n    f()",
+        "import contextlib\nwith a, contextlib.suppress(OSError, BaseException):\n    f()",
+        "async def g():\n    try:\n        await f()\n    except Exception:\n        return None",
     ],
     "QS105": [
         "raise ValueError(f'login {token.get_secret_value()} refused')",
@@ -81,6 +109,10 @@ BREAKS = {
         "import os\nprint(os.environ['IBM_TOKEN'])",
         "import os\nraise ValueError(os.getenv('API_KEY'))",
         "assert ok, token.get_secret_value()",
+        "import os\ntoken = os.environ['IBM_TOKEN']\nprint(f'as {token}')",
+        "from os import getenv\ntoken = getenv('IBM_TOKEN')\nraise ValueError(f'{token!r} is bad')",
+        "import os\nif (key := os.environ.get('API_KEY')):\n    print(key)",
+        "import mlflow, os\nmlflow.log_param('token', os.environ['IBM_TOKEN'])",
     ],
 }
 
@@ -96,12 +128,22 @@ HOLDS = {
         "def f(random):\n    random.seed(1)",
         "import torch\ntorch.rand(3, generator=g)",
         "import random\nstate = random.getstate()",
+        "import numpy as np\nnp.random.RandomState(7)",
+        "import random\nrandom.SystemRandom().random()",
+        "from numpy.random import PCG64, Generator\nGenerator(PCG64(seed))",
+        "import numpy as np\nrng = np.random.default_rng(0)\nrng.normal()",
+        "import numpy as np\nrng = np.random\nrng = None\nrng.rand(3)",
+        "import torch\ntorch.zeros_like(x)",
     ],
     "QS102": [
         "import pickle\npickle.dumps(x)",
         "import json\njson.loads(x)",
         "import numpy as np\nnp.load('x.npz', allow_pickle=False)",
         "import torch\ntorch.load('x.pt', weights_only=True)",
+        "import yaml\nyaml.load(file, Loader=yaml.SafeLoader)",
+        "import yaml\nyaml.load(file, yaml.CSafeLoader)",
+        "import yaml\nyaml.safe_load(file)",
+        "import json\nlist(map(json.loads, messages))",
     ],
     "QS103": [
         "import ray\nray.get(reference, timeout=5.0)",
@@ -117,6 +159,9 @@ HOLDS = {
         "from urllib.request import urlopen\nurlopen(url, None, 3.0)",
         "import subprocess\nsubprocess.run(['git'], timeout=5)",
         "import os\nos.path.join()",
+        "import requests\nsession = requests.Session()\nsession.get(url, timeout=3.0)",
+        "import requests\nwith requests.Session() as s:\n    s.close()",
+        "import config\nqueue = config.table\nqueue.get('name')",
         "from qstore_ray.tune.trial.start_barrier import Assembly\na = Assembly(f, 2)\na.wait()",
     ],
     "QS104": [
@@ -125,6 +170,7 @@ HOLDS = {
         "try:\n    f()\nexcept Exception:\n    if a:\n        raise\n    else:\n        raise b",
         "import sys\ntry:\n    f()\nexcept Exception:\n    sys.exit(1)",
         "try:\n    f()\nexcept Exception:\n    with lock:\n        raise",
+        "from contextlib import suppress\nwith suppress(OSError):\n    f()",
     ],
     "QS105": [
         "headers = {'Authorization': f'Bearer {token.get_secret_value()}'}",
@@ -132,6 +178,9 @@ HOLDS = {
         "import os\nprint(os.environ['HOME'])",
         "client = connect(token.get_secret_value())",
         "log.warning('the token of %s is refused', account.name)",
+        "import os\ntoken = os.environ['IBM_TOKEN']\nconnect(token)",
+        "import os\nhome = os.environ['HOME']\nprint(home)",
+        "import os\nfile = os.environ['IBM_TOKEN_PATH']\nraise ValueError(f'no file {file}')",
     ],
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +19,7 @@ from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.engines import native
 from qstore_ray.simulate.engines.engines import SPLIT, state_bytes
+from qstore_ray.simulate.engines.threads import side_by_side
 from tests.unit.simulate.test_tail import convolutional
 
 WIDE = 18
@@ -131,3 +135,41 @@ def test_sweeps_side_by_side_have_threads_of_their_own():
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: _sweep(template, 3), range(8)):
             assert all(map(np.array_equal, here, found))
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_after_a_failure_nothing_more_is_begun(error: type[BaseException]):
+    """One share fails while the other one is under way with its first item."""
+    failing, done = threading.Event(), list[int]()
+
+    def run(item: int) -> None:
+        if item < 0:
+            failing.set()
+            raise error
+        assert failing.wait(60)
+        done.append(item)
+        time.sleep(0.5)
+
+    with pytest.raises(error):
+        side_by_side(run, [range(-1, 0), range(100)])
+    time.sleep(1.0)
+    assert done in ([], [0])
+
+
+def test_ctrl_c_while_threads_work_is_an_interruption_and_ends_them():
+    begun, done = threading.Event(), list[int]()
+
+    def run(item: int) -> None:
+        begun.set()
+        time.sleep(0.3)
+        done.append(item)
+
+    def interrupt() -> None:
+        assert begun.wait(60)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(run, [range(100), range(100, 200)])
+    time.sleep(1.0)
+    assert 1 <= len(done) <= 20

@@ -147,3 +147,12 @@ def test_a_record_of_an_earlier_version_gets_its_first_entry(tmp_path: Path):
     folder = _open(tmp_path, existing="resume")
     folder.close()
     assert [each["generation"] for each in read_run_record(folder.path)["attempts"]] == [2]
+
+
+def test_packages_that_a_package_carries_along_are_not_listed(tmp_path, monkeypatch):
+    """Ray puts such a folder on the path when it is imported."""
+    (tmp_path / "ray" / "carried" / "psutil-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "own-2.0.dist-info").mkdir()
+    (tmp_path / "ray" / "__init__.py").touch()
+    monkeypatch.setattr("sys.path", [str(tmp_path), str(tmp_path / "ray" / "carried")])
+    assert installed_packages() == ("own-2.0",)

@@ -504,3 +504,23 @@ def test_trackers_of_a_run_whose_first_step_takes_long_begin_before_it(run, monk
     follower.start()
     assert tracker.news.get(timeout=PATIENCE) == "start"
     follower.stop()
+
+
+@pytest.mark.parametrize("event", ["step", "epoch", "end"])
+def test_a_first_step_that_takes_long_is_not_passed_over_in_silence(
+    run, monkeypatch, capsys, event
+):
+    monkeypatch.setattr(follow, "_LONG_STEP_SECONDS", 0.0)
+    display = Watching()
+    follower = Follower(run, [], display)
+    follower.start()
+    _write(run, {**_epoch(0), "event": event})
+    assert display.shown.get(timeout=PATIENCE)[0] == event
+    follower.stop()
+    assert "no step is done" not in capsys.readouterr().err
+    _write(run, START)
+    follower = Follower(run, [], Watching())
+    follower.start()
+    _write(run, START)
+    follower.stop()
+    assert capsys.readouterr().err.count("no step is done") == 1

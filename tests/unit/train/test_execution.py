@@ -50,6 +50,13 @@ def test_an_exact_run_says_so():
     ]
 
 
+def test_a_device_is_not_said_to_have_no_noise():
+    said = dict(execution({"backend": "ibm", "backend_options": {"shots": 512}}))
+    assert said["noise"] == "that of the device"
+    assert ways({"backend": "ibm"})["test"] == "on the device, with shots"
+    assert ways({})["test"] == "exact"
+
+
 def test_noise_shots_and_mitigation_are_said():
     said = dict(
         execution(

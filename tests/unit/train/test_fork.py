@@ -11,7 +11,7 @@ import pytest
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.simulate.engines.threads import over_tiles
+from qstore_ray.simulate.engines.threads import side_by_side
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.request import RunRequest
@@ -66,12 +66,12 @@ def test_so_does_one_that_was_spawned(tmp_path):
 
 
 def test_the_pool_of_the_parent_still_works():
-    done: list[tuple[int, int]] = []
-    over_tiles(lambda a, b: done.append((a, b)), 4, 2)
+    done: list[int] = []
+    side_by_side(done.append, [[0, 1], [2, 3]])
     child = os.fork()
     if child == 0:
-        over_tiles(lambda a, b: None, 4, 2)
+        side_by_side(lambda item: None, [[0], [1]])
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    over_tiles(lambda a, b: done.append((a, b)), 4, 2)
-    assert sorted(done) == [(0, 2), (0, 2), (2, 4), (2, 4)]
+    side_by_side(done.append, [[0, 1], [2, 3]])
+    assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]

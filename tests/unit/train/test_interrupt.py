@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from qstore_ray.track.logs import logging
 from qstore_ray.train.ray import interrupt
 from qstore_ray.train.ray.interrupt import stop_on_signal
 
@@ -48,6 +50,20 @@ def test_what_a_process_manager_sends_twice_at_once_counts_once(monkeypatch: pyt
     monkeypatch.setattr(interrupt, "_SAME_INSTANT", -1.0)
     with pytest.raises(KeyboardInterrupt), stop_on_signal(threading.Event()):
         _raise(signal.SIGTERM, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_it_is_said_what_a_stop_waits_for(asked: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interrupt, "_LONG", 0.01)
+    said = queue.SimpleQueue[str]()
+    monkeypatch.setattr(logging, "announce", lambda _kind, text: said.put(text))
+    with stop_on_signal(threading.Event()):
+        if asked:
+            signal.raise_signal(signal.SIGINT)
+            assert "Ctrl-C again" in said.get(timeout=60)
+        else:
+            time.sleep(0.05)
+    assert said.empty()
 
 
 def test_under_nohup_the_terminal_may_be_closed():

@@ -10,7 +10,8 @@ from qstore_ray.review.rules.base import CodeRule, Match
 from tools.gates.rules.base import Found, RepositoryRule, head_of
 from tools.gates.source import DEFINITIONS, Repository
 
-_WORDS = {"manager", "helper", "helpers", "util", "utils", "enhanced", "smart"}
+_WORDS = {"manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities",
+          "enhanced", "smart"}  # fmt: skip
 _DEFINED = re.compile(r"\b(?:class|def)\s+(\w+)")
 _VERSION = re.compile(r"^v\d+$")
 

@@ -11,7 +11,7 @@ from tools.gates.rules.base import Found, RepositoryRule, head_of
 from tools.gates.source import Function, Repository, decorators, public, statements_of
 
 # Help of the command line is made of its docstrings; its exit codes are in one place.
-_RAISE = re.compile(r"\braise\s+\w+(?:\.\w+)*\(")
+_RAISE = re.compile(r"\braise\s+\w")
 _OTHER_READERS = ("qstore_ray/cli/", "qstore_ray/testing/")
 
 
@@ -37,12 +37,22 @@ def _raised(node: Function) -> list[str]:
     translated = {
         id(raised) for block in inside if _translates(block) for raised in ast.walk(block)
     }
-    names = {
-        ast.unparse(inner.exc.func).rpartition(".")[2]
+    made = {
+        target.id: inner.value
         for inner in inside
-        if isinstance(inner, ast.Raise)
-        and isinstance(inner.exc, ast.Call)
-        and id(inner) not in translated
+        if isinstance(inner, ast.Assign)
+        for target in inner.targets
+        if isinstance(target, ast.Name)
+    }
+    errors = (
+        made.get(inner.exc.id) if isinstance(inner.exc, ast.Name) else inner.exc
+        for inner in inside
+        if isinstance(inner, ast.Raise) and id(inner) not in translated
+    )
+    names = {
+        ast.unparse(error.func).rpartition(".")[2]
+        for error in errors
+        if isinstance(error, ast.Call)
     }
     return sorted(name for name in names if name.endswith("Error") and name[:1].isupper())
 

@@ -8,27 +8,26 @@ from collections.abc import Iterator
 from typing import TypeGuard
 
 from qstore_ray.review.rules.base import CodeRule, match_of
+from qstore_ray.review.rules.surroundings import NAMING, Surroundings
 from tools.gates.rules.base import Found, RepositoryRule
 from tools.gates.source import Repository
 
-_CLOCKS = {
-    "time.time",
-    "datetime.now",
-    "datetime.utcnow",
-    "datetime.datetime.now",
-    "dt.datetime.now",
-}
-_WORDS = re.compile(r"time\.time|\.(?:utc)?now\(")
+_CLOCKS = {"time.time", "datetime.datetime.now", "datetime.datetime.utcnow"}
+_WORDS = re.compile(r"\btime\b|\bdatetime\b")
 
 
 def _find(repository: Repository) -> Iterator[Found]:
     for module in repository.package:
         if not _WORDS.search(module.text):
             continue
-        calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+        names = Surroundings()
+        for node in module.nodes:
+            if isinstance(node, NAMING):
+                names.note(node)
+        calls = [node for node in module.nodes if isinstance(node, ast.Call)]
         dates = {id(call.func.value) for call in calls if _writes_date(call.func)}
         for call in calls:
-            if id(call) not in dates and ast.unparse(call.func) in _CLOCKS:
+            if id(call) not in dates and names.dotted(call.func) in _CLOCKS:
                 yield module.path, match_of(call, f"{ast.unparse(call.func)}() may jump.")
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files.pillow import load_pillow
+from qstore_ray.data.files.pillow import load_pillow, upright
 from qstore_ray.data.tables.arrow import ArrowTable
 from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
@@ -273,7 +273,8 @@ def _decode(content: bytes | None, columns: Columns, row: int) -> AnyArray:
                     field="params.mode",
                     fix='Set params.mode = "L" or "RGB" to convert all images.',
                 )
-            return np.asarray(image if columns.mode is None else image.convert(columns.mode))
+            seen = upright(image)
+            return np.asarray(seen if columns.mode is None else seen.convert(columns.mode))
     except (OSError, SyntaxError, ValueError, pil.Image.DecompressionBombError) as exc:
         raise DataError(
             f"the image of row {row} cannot be decoded: {exc}",

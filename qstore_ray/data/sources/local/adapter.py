@@ -30,6 +30,7 @@ from qstore_ray.data.sources.base import (
 )
 from qstore_ray.data.sources.local.base import Format, TableFormat
 from qstore_ray.data.sources.local.other_files import (
+    content_told,
     data_among,
     paired,
     refused,
@@ -89,12 +90,13 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         files = _parts(given, form)
         labels = labels_of_files(name, given.files, given.labels, params)
         notes: Mapping[str, str] = {}
-        if labels:
-            contents = open_pairs(files, labels, params, request_of(params, config))
-        elif isinstance(form, TableFormat):
-            files, contents, notes = _open_table(form, files, params, config)
-        else:
-            contents = form.open(given.root, files, params, config.columns)
+        with content_told(given.files):
+            if labels:
+                contents = open_pairs(files, labels, params, request_of(params, config))
+            elif isinstance(form, TableFormat):
+                files, contents, notes = _open_table(form, files, params, config)
+            else:
+                contents = form.open(given.root, files, params, config.columns)
         bare = without_other_half(given.skipped, ()) if labels else ()
         others = tuple(file for file in given.skipped if file not in bare)
         skipped = {"skipped": f"no data: {_some(others)}"} if others else {}

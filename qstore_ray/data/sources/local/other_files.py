@@ -2,15 +2,20 @@
 
 What is no data is skipped and said: descriptions, licences, checksums, examples of what a
 competition wants handed in, and what file managers leave behind. What is data of another format is
-refused, with what to save it as.
+refused, with what to save it as. The content of a file that could not be read may say that it is of
+another format than its name says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+from qstore_ray.data.files.files import open_file
 from qstore_ray.data.sources.parts import part_of_name
+from qstore_ray.errors import DataError
 
 _DOCUMENTS = re.compile(
     r"(read[ _-]?me|licen[cs]e|copying|authors|citation|changelog|notice|contributing)"
@@ -36,6 +41,7 @@ _PREFIXED = re.compile(
 )
 _LABELLED = re.compile(r"y[-_. ]?(?P<part>\w+)\.(txt|dat|data|csv|tsv)", re.IGNORECASE)
 _LABELS = ("y", "label", "labels", "target", "targets")
+_PACKED = (".gz", ".bz2", ".zst")
 _PLAIN = ("txt", "dat", "data")
 _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "pickle": (
@@ -53,6 +59,21 @@ _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "a workbook, which may hold several tables, and is not read",
         "Save the sheet as CSV.",
     ),
+    "recording": (
+        (".dcm", ".nii", ".nii.gz", ".fits", ".edf", ".wav", ".mp3", ".flac", ".mp4", ".avi"),
+        "a recording of a format that is not read",
+        "Save features and labels as arrays x and y in .npz.",
+    ),
+    "hierarchy": (
+        (".h5ad", ".loom", ".nc", ".root", ".xml", ".html", ".htm", ".geojson", ".safetensors"),
+        "a file of a format that is not read",
+        "Save features and labels as arrays x and y in .npz, or a table as Parquet or CSV.",
+    ),
+    "save_to_disk": (
+        (".arrow", "/dataset_dict.json", "/state.json"),
+        "an Arrow file, as `save_to_disk` of Hugging Face's datasets writes it, which is not read",
+        'Write each split as Parquet: datasets.load_from_disk(folder).to_parquet("train.parquet").',
+    ),
     "archive": (
         (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
         "an archive, which is not opened",
@@ -64,7 +85,7 @@ _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "Unpack it first. Text may be packed: .csv.gz, .csv.bz2, .csv.zst, .jsonl.gz.",
     ),
     "table": (
-        (".feather", ".arrow", ".orc", ".avro", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata"),
+        (".feather", ".orc", ".avro", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".rda"),
         "a table of a format that is not read",
         "Save it as Parquet or CSV.",
     ),
@@ -79,6 +100,63 @@ _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "Save the table as Parquet or CSV.",
     ),
 }
+
+_LOOKED_AT = 256
+_FILES_LOOKED_AT = 20
+_RENAME = "Give the file the suffix of its format"
+_CONTENTS: tuple[tuple[bytes, tuple[str, ...], str, str], ...] = (
+    (
+        b"version https://git-lfs",
+        (),
+        "a pointer of Git LFS in place of the file",
+        "Fetch the file itself: run git lfs pull in the repository that it is from.",
+    ),
+    (b"<!doctype html", (), "a web page", "Fetch the file itself: this may be a page to log in."),
+    (b"<html", (), "a web page", "Fetch the file itself: this may be a page to log in."),
+    (b"\x1f\x8b", (".gz",), "packed by gzip", f"{_RENAME} and of its packing, such as .csv.gz."),
+    (b"bzh", (".bz2",), "packed by bzip2", f"{_RENAME} and of its packing, such as .csv.bz2."),
+    (b"\x28\xb5\x2f\xfd", (".zst",), "packed by zstd", f"{_RENAME} and of its packing: .csv.zst."),
+    (b"pk\x03\x04", (".npz",), "a zip archive or a workbook", "Unpack it; save a sheet as CSV."),
+    (b"\xd0\xcf\x11\xe0", (), "a workbook", "Save the sheet as CSV."),
+    (b"par1", (".parquet", ".pq"), "Parquet", f"{_RENAME}: .parquet."),
+    (b"\x89hdf", (".h5", ".hdf5"), "HDF5", f"{_RENAME}: .h5."),
+    (b"\x93numpy", (".npy",), "an array of numpy", f"{_RENAME}: .npy."),
+    (b"sqlite format 3", (), "a database", "Save the table as Parquet or CSV."),
+    (b"%pdf", (), "a PDF document", "Save the table as CSV."),
+)
+"""First bytes, in lower case; the suffixes that go with them; what the file is, and what to do."""
+
+
+@contextmanager
+def content_told(files: Sequence[str]) -> Iterator[None]:
+    """If reading the files fails and one has another content than its name says, say that.
+
+    Raises:
+        DataError: of the block; of one of the files if its first bytes are of another format.
+    """
+    try:
+        yield
+    except DataError as exc:
+        for file in files[:_FILES_LOOKED_AT]:
+            if Path(file).is_file() and (found := _content(file)):
+                what, fix = found
+                raise DataError(
+                    f"the file holds {what}, not what its name says", field=file, fix=fix
+                ) from exc
+        raise
+
+
+def _content(where: str) -> tuple[str, str] | None:
+    """What a file is and what to do, where its first bytes are those of another format."""
+    with open_file(where) as stream:
+        head = stream.read(_LOOKED_AT).lower()
+    name = where.lower()
+    for sign, suffixes, what, fix in _CONTENTS:
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(sign) or head.startswith(sign):
+            return None if name.endswith(suffixes) else (what, fix)
+    if name.endswith(_PACKED) and head.isascii() and b"\0" not in head and head:
+        return "plain, unpacked text", f"Remove {name[name.rindex('.') :]} from its name."
+    return None
 
 
 def is_document(where: str) -> bool:

@@ -149,8 +149,10 @@ FOUND = [
     (_record("verdict", "not distinguishable"), ("baseline", "medium")),
     (_metric("train_accuracy", 1.0), ("overfitting", "medium")),
     (_metric("test_recall_setosa", 0.1), ("weak class", "high")),
+    (_metric("test_recall_setosa", 0.4), ("weak class", "medium")),
     (_private(epsilon=None, why="no bound"), ("privacy", "high")),
     (_private(epsilon=30.0), ("privacy", "medium")),
+    (_private(delta=1 / 105), ("privacy", "high")),
     (_field(SEEDED, "trainer", "privacy"), ("privacy", "high")),
     (_field({"secure_sum": False}, "federation"), ("federation", "medium")),
     (_field(50, "trainer", "backend_options", "shots"), ("shots", "high")),
@@ -254,6 +256,9 @@ ANSWERS = [
     ("Data 1", lambda f: shutil.rmtree(f / "checkpoints"), UNKNOWN),
     ("Data 5", _private(), MET),
     ("Data 5", _private(epsilon=None, why="no bound"), NOT_MET),
+    ("Data 5", _private(epsilon=30.0), NOT_MET),
+    ("Data 5", _private(delta=0.01), NOT_MET),
+    ("Data 5", lambda f: [_private()(f), _field(SEEDED, "trainer", "privacy")(f)], NOT_MET),
     ("Data 5", lambda f: None, UNKNOWN),
     ("Model 1", _attempt(commit="a" * 40), UNKNOWN),
     ("Model 1", _attempt(commit="a" * 40 + "-dirty"), NOT_MET),
@@ -262,7 +267,7 @@ ANSWERS = [
     ("Model 5", _record("verdict", "worse than logistic regression"), NOT_MET),
     ("Model 5", _record("verdict", ""), UNKNOWN),
     ("Model 6", lambda f: [_metric(f"test_recall_{n}", 0.9)(f) for n in
-                           ("setosa", "versicolor", "virginica")], MET),
+                           ("setosa", "versicolor", "virginica")], UNKNOWN),
     ("Model 6", _metric("test_recall_setosa", 0.2), NOT_MET),
     ("Model 6", lambda f: _without(f, "test_recall"), UNKNOWN),
     ("Infrastructure 1", lambda f: None, UNKNOWN),
@@ -276,6 +281,8 @@ ANSWERS = [
     ("Monitoring 5", lambda f: None, MET),
     ("Monitoring 5", lambda f: _finite(f, "null"), NOT_MET),
     ("Monitoring 5", lambda f: (f / "metrics.jsonl").write_text(""), UNKNOWN),
+    ("Monitoring 5", _event(event="end", status="failed",
+                            reason="the loss became NaN or infinite in step 2"), NOT_MET),
     ("Monitoring 6", lambda f: None, UNKNOWN),
 ]  # fmt: skip
 
@@ -303,6 +310,15 @@ OF_THE_DATA = [
                          ids=lambda x: x if isinstance(x, str) else "")  # fmt: skip
 def test_points_are_answered_by_the_data(run, number, data, answer):
     assert point(compliance_of(run, data).as_table(), number) == answer
+
+
+def test_a_score_of_a_device_is_not_compared_with_an_exact_one(copied):
+    _hardware()(copied)
+    data = DataCheck(same=True, accuracy=(0.1, 30))
+    table = _table(copied, data)
+    assert point(table, "Monitoring 3") == UNKNOWN
+    scored = fact(table, "model_card", "Quantitative analyses", "test was scored")
+    assert scored == "on the device, with shots"
 
 
 def test_the_saved_model_scores_what_was_recorded(run):
@@ -385,10 +401,20 @@ def test_the_best_run_stands_for_a_study(study, run):
     assert fact(table, "audit_log", "Who and what", "trials of the search") == 3
     assert ("selection", "low") in risks(table)
     other = next(each for each in sorted(study.glob("*/run.json")) if each.parent != best)
-    role = fact(_table(other.parent), "audit_log", "Who and what", "part in the search")
-    assert role == "trial"
+    table = _table(other.parent)
+    assert fact(table, "audit_log", "Who and what", "part in the search") == "trial"
+    assert "selection" not in {rule for rule, _ in risks(table)}
     shutil.copytree(run, study / "refit")
     assert run_of_study(study) == study / "refit"
+    # A refit has the validation rows among those of train, and no validation score.
+    set_at(
+        manifest(study / "refit"), "val is part of train", "model", "data", "provenance", "merged"
+    )
+    delete_at(manifest(study / "refit"), "model", "data", "sizes", "val")
+    _without(study / "refit", "val_")
+    (study / "refit" / "metrics.jsonl").write_text("")
+    found = {rule for rule, _ in risks(_table(study / "refit"))}
+    assert found.isdisjoint({"selection", "validation rows"})
 
 
 def test_a_study_without_a_completed_trial_has_no_run(tmp_path):
@@ -423,7 +449,8 @@ def test_a_federation_lists_its_clients_and_what_was_left_out(copied):
     assert fact(table, "reproducibility", "Seeds and bits", "federation.seed") == 3
     assert "qstore federate" in fact(table, "reproducibility", "Command", "command")
     hashes = next(s for s in table["audit_log"]["sections"] if s["title"] == "Hashes")
-    assert ["rows of a", "f" * 64] in hashes["tables"][0]["rows"]
+    assert ["rows of a", "f" * 64] in hashes["tables"][1]["rows"]
+    assert fact(table, "model_card", "Model details", "secure sum") is True
 
 
 def test_a_fallback_is_a_risk_and_an_obstacle(copied):
@@ -435,10 +462,24 @@ def test_a_fallback_is_a_risk_and_an_obstacle(copied):
     assert point(table, "Infrastructure 1") == NOT_MET
 
 
-def test_a_streamed_run_is_not_said_to_have_the_same_bits(copied):
-    set_at(copied / "run.json", {"stream": True}, "recipe", "dataset")
-    said = fact(_table(copied), "reproducibility", "Seeds and bits", "what to expect of bits")
-    assert "streamed" in said
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda f: None, "equal to the last bit on any number of workers"),
+     (lambda f: set_at(f / "run.json", {"stream": True}, "recipe", "dataset"),
+      "equal to the last bit on any number of workers"),
+     (_field({"period": 8}, "trainer", "averaging"), "on as many workers (2)"),
+     (_field({"method": "int8"}, "trainer", "compression"), "on as many workers (2)"),
+     (_field({"period": "auto"}, "trainer", "averaging"), "trainer.averaging.period is 'auto'"),
+     (_field(SEEDED, "trainer", "privacy"), "equal to the last bit"),
+     (_field({"noise_multiplier": 1.0, "noise": "secure"}, "trainer", "privacy"), "a secret key")],
+    ids=["held", "streamed", "averaging", "compression", "auto", "seeded", "secure"],
+)  # fmt: skip
+def test_what_is_claimed_of_bits_follows_from_the_configuration(copied, change, said):
+    set_field(copied, 2, "trainer", "num_workers")
+    change(copied)
+    found = fact(_table(copied), "reproducibility", "Seeds and bits", "what to expect of bits")
+    assert said in found
+    assert ("processors of the same make" in found) == found.startswith("equal")
 
 
 def test_a_dataset_is_checked_when_it_is_at_hand():
@@ -450,6 +491,26 @@ def test_a_dataset_is_checked_when_it_is_at_hand():
     assert {each.check for each in data.findings or ()} & {"leakage", "duplicates"}
 
 
+def test_an_attempt_that_was_killed_does_not_run(copied):
+    _attempt(status="running")(copied)
+    _second_attempt(status="finished")(copied)
+    set_at(copied / "run.json", 2, "generation")
+    _event(event="start", generation=2, resumed_from_step=4)(copied)
+    twin = Path(shutil.copytree(copied, copied.parent / "again"))
+    set_at(twin / "run.json", 1e-6, "metrics", "train_seconds")
+
+    def statuses() -> list[str]:
+        sections = _table(copied)["audit_log"]["sections"]
+        attempts = next(s for s in sections if s["title"] == "Attempts")
+        return [row[3] for row in attempts["tables"][0]["rows"]]
+
+    assert statuses() == ["killed", "finished"]
+    assert point(_table(copied), "Monitoring 6") == UNKNOWN  # seconds of the second part alone
+    set_at(copied / "run.json", "running", "attempts", 1, "status")
+    set_at(copied / "run.json", "running", "status")
+    assert statuses() == ["killed", "killed"]
+
+
 def test_attempts_are_listed_with_their_times(copied):
     _second_attempt(started="2026-01-02T00:00:00+00:00")(copied)
     table = _table(copied)
@@ -457,5 +518,9 @@ def test_attempts_are_listed_with_their_times(copied):
     rows = attempts["tables"][0]["rows"]
     assert [row[0] for row in rows] == [1, 2]
     assert rows[1][1] == "2026-01-02T00:00:00+00:00"
+    began = fact(table, "model_card", "Model details", "started")
+    assert began == rows[0][1] != rows[1][1]
+    delete_at(copied / "run.json", "attempts", 0)
+    assert fact(_table(copied), "model_card", "Model details", "started") is None
     delete_at(copied / "run.json", "attempts")
     assert fact(_table(copied), "audit_log", "Attempts", "attempts with a time") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -63,7 +64,8 @@ def _table(folder: Path, data: DataCheck | None = None) -> Any:
 
 RECORD, CARD, SHEET, AUDIT, REPEAT = "run.json", *PARTS
 OF_THE_RECORD = [
-    (("started",), "2020-01-01T00:00:00+00:00", (CARD, "Model details", "started")),
+    (("started",), "2020-01-01T00:00:00+00:00", (CARD, "Model details", "newest attempt started")),
+    (("attempts", 0, "started"), "2020-01-01", (CARD, "Model details", "started")),
     (("verdict",), "better than nothing", (CARD, "Metrics", "verdict")),
     (("id",), "flowers-ffffffffffff", (AUDIT, "Who and what", "id of the run")),
     (("name",), "roses", (AUDIT, "Who and what", "name")),
@@ -156,17 +158,52 @@ def test_secrets_are_hidden(copied):
         assert "hunter2" not in path.read_text(encoding="utf-8")
 
 
-def test_hashes_are_those_of_the_files(run):
-    import hashlib
-
-    table = _table(run)
+def test_hashes_are_those_of_the_files(copied):
+    (copied / "privacy.key").write_text("secret")
+    written = write_compliance(copied)
+    table = json.loads(written.table.read_bytes())
     hashes = next(s for s in table["audit_log"]["sections"] if s["title"] == "Hashes")
     listed = dict(hashes["tables"][0]["rows"])
-    for name in ("run.json", "config.toml", "metrics.jsonl"):
-        assert listed[name] == hashlib.sha256((run / name).read_bytes()).hexdigest()
-    arrays = manifest(run).with_name("arrays.npz")
-    newest = fact(table, AUDIT, "Hashes", "newest checkpoint")
-    assert newest == hashlib.sha256(arrays.read_bytes()).hexdigest()
+    arrays = manifest(copied).with_name("arrays.npz").relative_to(copied)
+    assert {"run.json", "config.toml", "metrics.jsonl", str(arrays)} <= listed.keys()
+    kept = {"compliance.html", "compliance.json", "privacy.key", ".lock"}
+    files = {p.relative_to(copied).as_posix() for p in copied.rglob("*") if p.is_file()}
+    assert listed.keys() == files - kept
+    for name, digest in listed.items():
+        assert digest == hashlib.sha256((copied / name).read_bytes()).hexdigest()
+    assert fact(table, AUDIT, "Hashes", "newest checkpoint") == listed[str(arrays)]
+
+
+def test_the_features_of_the_data_are_not_those_after_the_preparation(copied):
+    set_at(manifest(copied), 2, "model", "n_features")
+    table = _table(copied)
+    for place in ((CARD, "Factors"), (SHEET, "Composition")):
+        assert fact(table, *place, "features of the data") == 4
+        assert fact(table, *place, "features after the preparation") == 2
+    delete_at(manifest(copied), "model", "input", "n_features")
+    assert fact(_table(copied), CARD, "Factors", "features of the data") is None
+
+
+def test_a_path_that_depends_on_the_folder_is_said(copied):
+    set_field(copied, "rows/*.csv", "dataset", "params", "path")
+    assert "rows/*.csv" in fact(_table(copied), REPEAT, "Command", "where")
+    for whole in ("/data/rows.csv", "s3://rows/rows.csv"):
+        set_field(copied, whole, "dataset", "params", "path")
+        with pytest.raises(StopIteration):
+            fact(_table(copied), REPEAT, "Command", "where")
+
+
+def test_each_way_of_scoring_is_named_and_has_its_interval(copied):
+    set_field(copied, {"shots": 200}, "trainer", "backend_options")
+    set_at(copied / RECORD, 0.8, "metrics", "noisy_test_accuracy")
+    set_at(copied / RECORD, 0.8, "metrics", "noisy_test_loss")
+    table = _table(copied)
+    where = (CARD, "Quantitative analyses")
+    assert fact(table, *where, "test was scored") == "exact"
+    assert fact(table, *where, "noisy_test was scored") == "with shots"
+    section = next(s for s in table[CARD]["sections"] if s["title"] == where[1])
+    rows = {row[0]: row[2] for row in section["tables"][0]["rows"]}
+    assert rows["noisy_test_accuracy"].endswith("n = 30")
 
 
 # -------------------------------------------------------------------------------------- questions

@@ -61,31 +61,59 @@ class CsvLayout:
         content = lines.read()
         # pyarrow knows no signs between digits: with these, numbers are read as texts first.
         numbers = frozenset() if self.dialect.thousands else self.numbers
-        types = {n: pa.float64() if n in numbers else _TEXT for n in self.read}
         plain = self.dialect.plain(content)
         try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(plain),
-                pyarrow.csv.ReadOptions(
-                    use_threads=False,
-                    block_size=min(len(plain) + 1, max(_BLOCK, 3 * lines.longest + 3)),
-                    column_names=list(self.names),
-                ),
-                pyarrow.csv.ParseOptions(delimiter=self.dialect.comma, newlines_in_values=True),
-                pyarrow.csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=list(self.read),
-                    null_values=list(self.missing),
-                    strings_can_be_null=False,
-                    decimal_point=self.dialect.decimal,
-                ),
-            )
+            table = self._read(plain, numbers, lines.longest)
         except pa.ArrowException as exc:
-            raise self._chunk_error(lines, content, str(exc)) from exc
+            try:
+                table = self._with_blanks(self._read(plain, frozenset(), lines.longest))
+            except (pa.ArrowException, ValueError):
+                raise self._chunk_error(lines, content, str(exc)) from exc
         if table.num_rows != lines.n_rows:
             reason = f"{table.num_rows} rows in {lines.n_rows} lines"
             raise self._chunk_error(lines, content, reason)
         return self._plain_numbers(table)
+
+    def _read(self, plain: bytes, numbers: frozenset[str], longest: int) -> pa.Table:
+        """The columns to read, `numbers` as float64 and the others as texts."""
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(plain),
+            pyarrow.csv.ReadOptions(
+                use_threads=False,
+                block_size=min(len(plain) + 1, max(_BLOCK, 3 * longest + 3)),
+                column_names=list(self.names),
+            ),
+            pyarrow.csv.ParseOptions(delimiter=self.dialect.comma, newlines_in_values=True),
+            pyarrow.csv.ConvertOptions(
+                column_types={n: pa.float64() if n in numbers else _TEXT for n in self.read},
+                include_columns=list(self.read),
+                null_values=list(self.missing),
+                strings_can_be_null=False,
+                decimal_point=self.dialect.decimal,
+            ),
+        )
+
+    def _with_blanks(self, table: pa.Table) -> pa.Table:
+        """The table with its numbers as float64, where blanks are around a missing value.
+
+        pyarrow takes blanks away from a number, but not from what stands for none.
+
+        Raises:
+            ValueError: a text is neither a number nor a missing value.
+        """
+        for place, name in enumerate(table.column_names):
+            if name not in self.numbers or not len(table):
+                continue
+            whole = table.column(place).combine_chunks()
+            texts = [text.strip(" \t") for text in whole.dictionary.to_pylist()]
+            if not all(map(self._is_number, texts)):
+                raise ValueError(name)
+            values = pa.array(
+                [None if t in self.missing else float(self.dialect.number(t)) for t in texts],
+                pa.float64(),
+            )
+            table = table.set_column(place, name, values.take(whole.indices))
+        return table
 
     def _plain_numbers(self, table: pa.Table) -> pa.Table:
         """The table with the numbers among its texts as Python writes them."""
@@ -112,10 +140,12 @@ class CsvLayout:
         try:
             for line, values in self.dialect.records(content, lines.line):
                 if len(values) != len(self.names):
+                    many = "s" * (len(values) != 1)
                     return DataError(
-                        f"{len(values)} values, the first line has {len(self.names)}",
+                        f"{len(values)} value{many}, the first line has {len(self.names)}",
                         field=f"{path}, line {line}",
-                        fix="Give every line the same number of values.",
+                        fix="Give every line the same number of values; remove a line that is no "
+                        "row, such as a note below the table.",
                     )
                 row = dict(zip(self.names, values, strict=True))
                 for name in self.read:

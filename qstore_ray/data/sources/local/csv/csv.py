@@ -112,7 +112,8 @@ class _Opened:
         lines = first_lines(path, params, SAMPLED + 1, **signs)
         sample = list(self.dialect.records(lines.read(), lines.line)) or [(1, [""])]
         first, self.rows = sample[0][1], [values for _, values in sample[1:]]
-        check_first_line(sample, params.comment, path)
+        missing = request.missing if request.schema is None else request.schema.missing
+        check_first_line(sample, params.comment, missing, path)
         header = params.header
         if header is None and not request.labelled and all(map(is_number, first)):
             header = [float(name) for name in first] == list(range(len(first)))

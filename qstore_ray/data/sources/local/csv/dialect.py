@@ -1,6 +1,7 @@
 """How a CSV file is written: delimiter, decimal sign, comments; and its records as plain CSV.
 
-The delimiter is the one that is given, or a comma where the first line has one. Otherwise it is the
+The delimiter is the one that is given, or a comma where the first line has one, unless semicolons,
+tabs or bars evidently cut the lines: the commas are then in names, or decimal. Otherwise it is the
 first of semicolon, tab, bar and blanks that cuts the first lines into equally many values. What
 pyarrow does not read (runs of blanks, comment lines) is rewritten before it is parsed.
 """
@@ -24,6 +25,7 @@ _GUESSES = (";", "\t", "|", BLANKS)
 _COMMENTS = re.compile(
     rb"\A(?:[#%][^\r\n]*[\r\n]+|\|[^\r\n]*[\r\n]+(?=[^|\r\n]+[\r\n]))+"  # | as in adult.test
 )
+_DECIMAL = re.compile(r"\s*[-+]?[0-9]*,[0-9]+\s*")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|[^ \t\r\n]+')
 SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", BLANKS: "blanks"}
 
@@ -116,9 +118,25 @@ def dialect_of(path: str, head: bytes, params: LocalParams) -> Dialect:
     head = _COMMENTS.sub(b"", head)  # they say nothing about the rows
     for delimiter in _GUESSES if params.decimal == "," else (",", *_GUESSES):
         found = replace(comma, delimiter=delimiter)
-        if _fits(_first(found, head, path), strict=delimiter != ","):
-            return found
+        rows = _first(found, head, path)
+        if _fits(rows, strict=delimiter != ","):
+            other = _instead(rows, head, path) if delimiter == "," else ""
+            return replace(comma, delimiter=other) if other else found
     return comma
+
+
+def _instead(rows: Sequence[Sequence[str]], head: bytes, path: str) -> str:
+    """The sign that cuts the lines where commas, which cut them into `rows`, do not; else ""."""
+    for sign in _GUESSES[:3]:
+        if not all(any(sign in value for value in row) for row in rows):
+            continue
+        others = _first(Dialect(sign), head, path)
+        if not _fits(others, strict=True):
+            continue
+        decimal = all(_DECIMAL.fullmatch(v) for row in others[1:] for v in row if "," in v)
+        if decimal or not _fits(rows, strict=True):
+            return sign
+    return ""
 
 
 def _first(dialect: Dialect, head: bytes, path: str) -> list[list[str]]:

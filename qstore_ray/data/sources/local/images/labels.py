@@ -50,6 +50,7 @@ def labels_from_folders(files: Files) -> Labelled:
         DataError: an image that is in no such folder, or a table among the images.
     """
     labelled: Labelled = {}
+    above: set[tuple[str, str]] = set()
     for part, paths in files.items():
         if tables := [path for path in paths if path.lower().endswith(_TABLES)]:
             raise DataError(
@@ -70,8 +71,23 @@ def labels_from_folders(files: Files) -> Labelled:
                     "params.y_path.",
                 )
             labels.append(below[0])
+            above.add((below[0], below[1] if len(below) > 2 else ""))
         labelled[part] = paths, np.array(labels)
+    _check_above(above)
     return labelled
+
+
+def _check_above(folders: set[tuple[str, str]]) -> None:
+    """Raise `DataError` where the folders of the classes are all below one other folder."""
+    outer, inner = ({folder[place] for folder in folders} for place in (0, 1))
+    if len(outer) == 1 < len(inner) and "" not in inner:
+        folder = next(iter(outer))
+        raise DataError(
+            f"all images are in one folder, and in {len(inner)} sub-folders of it",
+            field="params.path",
+            value=folder,
+            fix=f'If the sub-folders are the classes, end params.path with "/{folder}".',
+        )
 
 
 def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:

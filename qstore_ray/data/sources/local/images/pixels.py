@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.data.files.files import file_size, open_file
-from qstore_ray.data.files.pillow import load_pillow
+from qstore_ray.data.files.pillow import load_pillow, upright
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _pixels(image: Any, path: str, look: Look) -> AnyArray:
     if getattr(image, "n_frames", 1) > 1:
         raise _image_error(path, f"{image.n_frames} images in one file", "Save them one by one.")
     plain = _plain(image, path)
+    width, height = plain.size
     if look.mode is not None and plain.mode != look.mode:
         if not look.convert:
             raise _image_error(
@@ -127,7 +128,7 @@ def _plain(image: Any, path: str) -> Any:
     if see_through:
         raise _image_error(path, "partly transparent", "Save it without transparency.")
     image.load()
-    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    return upright(image).convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 
 def _image_error(path: str, what: str, fix: str) -> DataError:
