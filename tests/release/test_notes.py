@@ -44,7 +44,8 @@ def test_the_notes_say_what_changed_and_how_to_install_and_to_go_back(project, t
     text = _released("0.3.0", "0.2.0", "0.2.0rc1", "0.1.0")
     (project.root / "CHANGELOG.md").write_text(withdrawn(text, "0.2.0"))
     said = _notes(project, "0.3.0", [_wheel(tmp_path, "0.3.0")])
-    assert said.startswith("# small-package 0.3.0\n\n- 0.3.0 it is.\n\n## Install")
+    assert said.startswith("# small-package 0.3.0\n\n## Install\n\n")
+    assert "\n## Changes\n\n- 0.3.0 it is.\n\n## Checksums\n" in said
     assert "0.2.0 it is" not in said
     assert re.findall(r"\$ pip install '(.*)'", said) == [
         "small-package==0.3.0", "small-package==0.1.0",

@@ -1,6 +1,6 @@
 """The notes of a release, as a code host shows them on the page of the release.
 
-What changed, how to install it and to go back, the checksums of the files, and how to verify them.
+How to install it and to go back, what changed, the checksums of the files, and how to verify them.
 `make release` signs its files with a key; a CI job has built other wheels, and its files have
 attestations instead.
 """
@@ -26,10 +26,11 @@ def notes(project: Project, commit: str, files: list[Path], *, signed: bool) -> 
     sums = "\n".join(f"{sha256(file)}  {file.name}" for file in sorted(files))
     parts = (
         f"# {project.name} {version}",
-        changelog.section(text, version).body,
         "## Install",
         _console(f"pip install '{project.name}=={version}'"),
         *_way_back(project, Version(version), text),
+        "## Changes",
+        changelog.section(text, version).body,
         "## Checksums",
         "SHA-256, for `sha256sum -c`:",
         f"```text\n{sums}\n```",
