@@ -301,7 +301,11 @@ def unknown_name_error(
 ) -> UnknownNameError:
     """The error for a name that is not among `known`, with the nearest one, or `meant`, as fix."""
     names = sorted(known)
+    folded = {known.casefold(): known for known in names}
     near = [meant] if meant else difflib.get_close_matches(str(name), names, n=1)
+    if not near:  # in capitals, maybe
+        alike = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+        near = [folded[found] for found in alike]
     hint = f"Did you mean {near[0]!r}? " if near else ""
     if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
         hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "

@@ -139,7 +139,7 @@ def write_output(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from qstore_ray.files import write_durably
+    from qstore_ray.files import is_full, write_durably
 
     try:
         write_durably(path, data)
@@ -148,5 +148,5 @@ def write_output(path: Path, data: bytes) -> None:
             f"cannot write the output: {exc.strerror or type(exc).__name__}",
             field="--output",
             value=str(path),
-            fix="Give a file that may be written.",
+            fix="Free some space." if is_full(exc) else "Give a file that may be written.",
         ) from exc

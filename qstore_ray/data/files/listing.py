@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from qstore_ray.data.files.files import absolute, file_system, is_remote, reading
 from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.files import expanded
 
+_MOST_NAMES = 10_000
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -44,14 +48,32 @@ def find_files(path: str) -> Listing:
         if not files:
             raise DataError("the folder holds no files", field="params.path", value=where)
         return Listing(where, files, tuple(sorted(hidden)))
-    if Path(where).exists() or not _WILD.search(where):
+    if Path(where).exists():
         return Listing("", (where,))
+    if not _WILD.search(where):
+        raise DataError(
+            "no such file", field="params.path", value=where, fix=_what_to_check(path, where)
+        )
     anchor = Path(where).anchor
     try:
         matches = [str(match) for match in Path(anchor).glob(where[len(anchor) :])]
     except ValueError as exc:
         raise ConfigError(f"not a pattern: {exc}", field="params.path", value=where) from exc
-    return Listing("", _matched(where, sorted(match for match in matches if Path(match).is_file())))
+    files = sorted(match for match in matches if Path(match).is_file())
+    return Listing("", _matched(where, files, _what_to_check(path, where)))
+
+
+def _what_to_check(path: str, where: str) -> str:
+    """What may be wrong with a `path` that is not there: the name, or the working folder."""
+    folder = Path(where).parent
+    names = (
+        [entry.name for entry in islice(folder.iterdir(), _MOST_NAMES)] if folder.is_dir() else []
+    )
+    near = difflib.get_close_matches(Path(where).name, names, n=1)
+    hint = f"Did you mean {str(folder / near[0])!r}? " if near else ""
+    if expanded(path).is_absolute() or path.startswith("file://"):
+        return f"{hint}Check the path."
+    return f"{hint}Check the path {path!r}; it begins at the working folder."
 
 
 def _walk(folder: str, hidden: list[str]) -> Iterator[str]:
@@ -72,11 +94,9 @@ def _is_data(name: str) -> bool:
     return not name.startswith((".", "_"))
 
 
-def _matched(where: str, matches: list[str]) -> tuple[str, ...]:
+def _matched(where: str, matches: list[str], fix: str = "Check the path.") -> tuple[str, ...]:
     if not matches:
-        raise DataError(
-            "no file matches the pattern", field="params.path", value=where, fix="Check the path."
-        )
+        raise DataError("no file matches the pattern", field="params.path", value=where, fix=fix)
     return tuple(matches)
 
 

@@ -188,7 +188,9 @@ def not_a_number_error(
     `learnt` says that a model has learnt the column as numbers: the rows are to predict on.
     """
     if learnt:
-        fix = "The model has learnt numbers here. Write one, or leave the value empty if it is "
+        notation = notation_of([value])
+        fix = f"{notation.fix}. " if notation else ""
+        fix += "The model has learnt numbers here. Write one, or leave the value empty if it is "
         return DataError("a feature is not a number", field=at, value=value, fix=f"{fix}missing.")
     return not_a_value_error(value, at, missing, name, "a feature is not a number")
 

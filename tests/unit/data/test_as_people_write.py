@@ -307,3 +307,31 @@ def test_an_index_that_was_written_several_times(tmp_path: Path, times: int):
     table = load(path).schema.table
     assert table.names == ("a",)
     assert len(table.left_out) == times
+
+
+def test_a_path_that_is_not_there_names_the_near_one(tmp_path: Path, monkeypatch):
+    near = _write(tmp_path / "train.csv", ["a,label", "1,0"])
+    for path in (tmp_path / "trian.csv", tmp_path / "Train.csv", f"file://{tmp_path}/train.cvs"):
+        with pytest.raises(DataError, match="no such file") as caught:
+            load(path)
+        assert caught.value.fix == f"Did you mean {str(near)!r}? Check the path."
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such file") as caught:
+        load("elsewhere.csv")
+    assert caught.value.fix == "Check the path 'elsewhere.csv'; it begins at the working folder."
+    with pytest.raises(DataError, match="no file matches") as caught:
+        load("data/*.csv")
+    assert "working folder" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"), [("0,5", 'params.decimal = ","'), ("5 %", "without it"), ("five", "")]
+)
+def test_rows_to_predict_on_in_another_notation(tmp_path: Path, cell: str, hint: str):
+    lines = ["a;b;label", *(f"{a};{i};{i % 2}" for i, a in enumerate(A))]
+    signature = Signature.of(load(_write(tmp_path / "t.csv", lines)))
+    rows_to_predict = _write(tmp_path / "p.csv", ["a;b", f"{cell};1"])
+    with pytest.raises(DataError, match="not a number") as caught:
+        read_unlabelled(str(rows_to_predict), signature).rows.arrow("a")
+    assert hint in caught.value.fix
+    assert caught.value.fix.endswith("leave the value empty if it is missing.")
