@@ -109,6 +109,8 @@ class RunEvidence:
 
     def began(self) -> str | None:
         """When the first attempt began, UTC; None if the list no longer has it."""
+        if self.record.generation == 1:
+            return self.record.started
         first = next(iter(self.attempts()), {})
         began = first.get("started") if first.get("generation") == 1 else None
         return began if isinstance(began, str) else None

@@ -72,9 +72,12 @@ def no_better(evidence: RunEvidence) -> Iterator[Risk]:
     """A model that is not better than a simple one, or was compared with none."""
     verdict = evidence.facts.summary.verdict
     if not verdict:
+        is_asked = evidence.setting("baseline") is True or evidence.is_federated
+        simple = "Score a simple model on the same test rows."
+        action = simple if is_asked else "Train with baseline = true."
         yield Risk(
             "baseline", "medium", "Nobody knows whether a simple model does as well.",
-            "no verdict is recorded", f"{_RECORD}: verdict", "Train with baseline = true.",
+            "no verdict is recorded", f"{_RECORD}: verdict", action,
         )  # fmt: skip
     elif not verdict.startswith("better"):
         level: Level = "high" if verdict.startswith("worse") else "medium"

@@ -453,6 +453,22 @@ def test_a_federation_lists_its_clients_and_what_was_left_out(copied):
     assert fact(table, "model_card", "Model details", "secure sum") is True
 
 
+def test_what_to_do_about_a_missing_baseline_can_be_done(copied):
+    _record("verdict", "")(copied)
+
+    def action() -> str:
+        found = _table(copied)["risks"]
+        return next(str(each["action"]) for each in found if each["rule"] == "baseline")
+
+    set_field(copied, False, "baseline")
+    assert action() == "Train with baseline = true."
+    set_field(copied, True, "baseline")
+    assert "simple model" in action()
+    set_field(copied, False, "baseline")
+    set_field(copied, {"rounds": 2}, "federation")
+    assert "simple model" in action()
+
+
 def test_a_fallback_is_a_risk_and_an_obstacle(copied):
     step = {"epoch": 1, "step": 7, "from": "ibm", "to": "statevector", "member": 1,
             "kind": "service", "why": "no answer", "recipe": "r"}  # fmt: skip
@@ -518,7 +534,8 @@ def test_attempts_are_listed_with_their_times(copied):
     rows = attempts["tables"][0]["rows"]
     assert [row[0] for row in rows] == [1, 2]
     assert rows[1][1] == "2026-01-02T00:00:00+00:00"
-    began = fact(table, "model_card", "Model details", "started")
+    set_at(copied / "run.json", 2, "generation")
+    began = fact(_table(copied), "model_card", "Model details", "started")
     assert began == rows[0][1] != rows[1][1]
     delete_at(copied / "run.json", "attempts", 0)
     assert fact(_table(copied), "model_card", "Model details", "started") is None

@@ -65,7 +65,7 @@ def _table(folder: Path, data: DataCheck | None = None) -> Any:
 RECORD, CARD, SHEET, AUDIT, REPEAT = "run.json", *PARTS
 OF_THE_RECORD = [
     (("started",), "2020-01-01T00:00:00+00:00", (CARD, "Model details", "newest attempt started")),
-    (("attempts", 0, "started"), "2020-01-01", (CARD, "Model details", "started")),
+    (("started",), "2020-01-01T00:00:00+00:00", (CARD, "Model details", "started")),
     (("verdict",), "better than nothing", (CARD, "Metrics", "verdict")),
     (("id",), "flowers-ffffffffffff", (AUDIT, "Who and what", "id of the run")),
     (("name",), "roses", (AUDIT, "Who and what", "name")),
