@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qstore_ray.backends.failover import FallbackStep
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.learn.privacy.statement import PrivacyStatement
+    from qstore_ray.train.beside import PendingBaseline
     from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
     from qstore_ray.tune.study.result import StudyResult
@@ -112,19 +113,16 @@ def run_job(
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
     # What takes long to import is imported when a job runs, not when one is described.
-    from qstore_ray.baseline import constant_task, linear_task
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.train.beside import PendingBaseline, begin_beside
+    from qstore_ray.train.beside import begin_beside
     from qstore_ray.train.request import RunRequest
     from qstore_ray.train.run.run_folder import check_run
     from qstore_ray.train.run.same_run import MadeOf
     from qstore_ray.train.trainer import QuantumTrainer
 
     _check_job(config, "run_job")
-    recipe = {
-        "model": config.model.to_dict(),
-        "trainer": config.trainer.recipe(regression=True),
-    }
+    trained = config.trainer.recipe(regression=True)
+    recipe = {"model": config.model.to_dict(), "trainer": trained}
     check_run(
         config.storage,
         config.name,
@@ -136,23 +134,7 @@ def run_job(
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(dataset)
-    baseline = None
-    if "test" in dataset.plans and not config.baseline:
-        baseline = PendingBaseline(constant_task(dataset))
-    elif "test" in dataset.plans:
-        # Judged on equal terms: what shows rare classes more often does so for both.
-        weight = config.trainer.class_weight
-        if weight is None and config.trainer.batches == "balanced":
-            weight = "balanced"
-        try:
-            baseline = PendingBaseline(linear_task(dataset, class_weight=weight))
-        except ResourceError as exc:
-            raise ConfigError(
-                f"the linear baseline cannot be fitted: {exc.message}",
-                field="baseline",
-                value=True,
-                fix="Set baseline = false: the majority class or the mean is the baseline then.",
-            ) from exc
+    baseline = _baseline(config, dataset) if "test" in dataset.plans else None
     trainer = QuantumTrainer(
         config.model,
         config.trainer,
@@ -168,6 +150,28 @@ def run_job(
         result.run_dir, dict(result.metrics), result.verdict, result.missing, result.fallbacks,
         result.privacy,
     )  # fmt: skip
+
+
+def _baseline(config: JobConfig, dataset: Dataset) -> PendingBaseline:
+    """What the model is compared with on the test rows; it is fitted beside the training."""
+    from qstore_ray.baseline import constant_task, linear_task
+    from qstore_ray.train.beside import PendingBaseline
+
+    if not config.baseline:
+        return PendingBaseline(constant_task(dataset))
+    # Judged on equal terms: what shows rare classes more often does so for both.
+    weight = config.trainer.class_weight
+    if weight is None and config.trainer.batches == "balanced":
+        weight = "balanced"
+    try:
+        return PendingBaseline(linear_task(dataset, class_weight=weight))
+    except ResourceError as exc:
+        raise ConfigError(
+            f"the linear baseline cannot be fitted: {exc.message}",
+            field="baseline",
+            value=True,
+            fix="Set baseline = false: the majority class or the mean is the baseline then.",
+        ) from exc
 
 
 def run_search(

@@ -156,13 +156,14 @@ def _round(rows: list[dict[str, Any]]) -> str:
 def _secure(rows: list[dict[str, Any]]) -> str:
     lines = [
         [row["parameters_of"], f"{row['parameters']:,}", row["sum"], f"{row['neighbours']}",
-         f"{1e3 * row['plain_s']:.0f}", f"{1e3 * row['secure_s']:.0f}", _ratio(row), _at_most(row),
+         f"{1e3 * row['plain_s']:.0f}", f"{1e3 * row['secure_s']:.0f}",
+         f"{_ratio(row)}: {_at_most(row)}",
          f"{1e3 * row['client_s']:.2f}", f"{1e3 * row['server_s']:.1f}"]
         for row in rows
     ]  # fmt: skip
     head = (
         "parameters of", "parameters", "neighbours", "each has", "plain, ms", "secure, ms",
-        "ratio", "goal", "client, ms", "server, ms",
+        "ratio and goal", "client, ms", "server, ms",
     )  # fmt: skip
     text = f"""{rows[0]["clients"]} clients of 22 rows. Processor time of a round in one process,
     which does the work of all clients and of the server. The last two columns are what a sum costs

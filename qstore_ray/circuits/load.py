@@ -166,7 +166,7 @@ def _is_of_qiskit(made: Any) -> bool:
     """Whether its class derives from Qiskit's circuits or instructions; imports nothing."""
     return any(
         kind.__module__.partition(".")[0] == "qiskit"
-        and kind.__name__ in ("QuantumCircuit", "Instruction", "Operation", "AnnotatedOperation")
+        and kind.__name__ in ("QuantumCircuit", "Operation")
         for kind in type(made).__mro__
     )
 

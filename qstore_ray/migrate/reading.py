@@ -56,6 +56,13 @@ TRAINING_FIELDS: Final = frozenset(
 _COMMON: Final = {"learning_rate", "batch_size", "epochs", "optimizer", "momentum", "callbacks"}
 """Fields that configurations of many programs have: they alone do not make a file Q-Store's."""
 
+_USUAL: Final = _COMMON | {
+    "n_qubits", "circuit_depth", "entanglement", "weight_decay", "lr_scheduler", "dataset_name",
+    "early_stopping_patience", "checkpoint_interval", "log_interval", "cache_size", "max_shots",
+}  # fmt: skip
+"""Fields that other programs of this kind have, too: these alone make a file Q-Store's only if it
+has hardly anything else, since what is dropped as unknown would be what mattered."""
+
 
 _OLD_NAMES: Final = re.compile(
     rb"\b(?:q_store|qemlflow|TrainingConfig|DatasetConfig|QuantumModel|circuit_depth|source_params"
@@ -126,16 +133,25 @@ def may_be_old(path: Path) -> bool:
 
 def _kind_of(values: Table) -> str:
     """The class that a table without a name has the fields of."""
-    if (TRAINING_FIELDS - _COMMON) & values.keys():
+    if _is_training(values):
         return "TrainingConfig"
     if {"source", "source_params"} <= values.keys():
         return "DatasetConfig"
     return ""
 
 
+def _is_training(values: Table) -> bool:
+    """Whether a table has the fields of `TrainingConfig`, and not those of another program."""
+    known = TRAINING_FIELDS & values.keys()
+    if known - _USUAL:
+        return True
+    n_others = len(values.keys() - known)
+    return bool(known - _COMMON) and n_others <= 1 and n_others < len(known)
+
+
 def _fits(table: OldTable) -> bool:
     if table.kind == "TrainingConfig":
-        return bool((TRAINING_FIELDS - _COMMON) & table.values.keys())
+        return _is_training(table.values)
     if table.kind == "DatasetConfig":
         return str(table.values.get("source", "")).rpartition(".")[2].lower() in SOURCES
     return True

@@ -153,15 +153,14 @@ def _of_changes(git: GitProject, revision: str) -> ReviewScope:
     for path in listed.split("\0"):
         if path.endswith(SUFFIXES):
             found[path] = None
-    # What a symbolic link leads to is reviewed under its own name, or is not of the project.
-    own = {path: found[path] for path in sorted(found) if not (git.root / path).is_symlink()}
-    away = [path for path in own if not (git.root / path).exists()]
-    notes = [f"{len(away)} changed files are not checked out here (git sparse-checkout)"] * bool(
-        away
-    )
-    return ReviewScope(
-        git.root, {path: own[path] for path in own if path not in away}, git, base, notes
-    )
+    places = {path: git.root / path for path in sorted(found)}
+    # What a symbolic link leads to is reviewed under its own name, or is not of the project; a
+    # folder of this name is another repository in this one.
+    own = [path for path, file in places.items() if not file.is_symlink() and not file.is_dir()]
+    here = {path: found[path] for path in own if places[path].exists()}
+    away = len(own) - len(here)
+    notes = [f"{away} changed files are not checked out here (git sparse-checkout)"] * bool(away)
+    return ReviewScope(git.root, here, git, base, notes)
 
 
 def _merge_base(git: GitProject, revision: str) -> str:

@@ -64,6 +64,13 @@ class GitProject:
                     value=str(folder),
                     fix=f"If you trust it: git config --global --add safe.directory {folder}",
                 ) from exc
+            if "must be run in a work tree" in exc.message:
+                raise UsageError(
+                    "this repository has no files to review: it is bare",
+                    field="folder",
+                    value=str(folder),
+                    fix="git worktree add ../tree, and review there.",
+                ) from exc
             raise UsageError(
                 "this folder is not under git, so nothing is known of changes",
                 field="folder",

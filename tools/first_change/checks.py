@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ RUN = "runs/first-change"
 MAIN = ("main", "master")
 _SECONDS = 900
 _LONGEST = 72
-_LAST_LINES = 12
+_LAST_LINES, _MOST_LINES = 12, 60
 _FLAGS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 
 _TRY = """
@@ -103,7 +103,7 @@ def used() -> str:
 
 def clean() -> str:
     """Whether lint, format, types and layers are in order."""
-    return _command("make", "check")
+    return _command("make", "check", show=of_failed_gates)
 
 
 def committed() -> str:
@@ -134,8 +134,22 @@ def _run(*words: str) -> str:
     return _command(sys.executable, *words)
 
 
-def _command(*words: str) -> str:
-    """Run a program in the repository; its last lines if it fails."""
+def of_failed_gates(lines: Sequence[str]) -> str:
+    """What the failed gates have printed, of what `make check` prints of all of them."""
+    ends = [line for line in lines if line.startswith("failed: ")]
+    if not ends:
+        return _last(lines)
+    shown, failed = [], False
+    for line in lines[: lines.index(ends[0])]:
+        if gate := re.fullmatch(r"\+ (.+)  \([0-9.]+ s\)", line):
+            failed = f"{gate[1]} (exit code" in ends[0]
+        if failed:
+            shown.append(line)
+    return "\n".join([*shown[:_MOST_LINES], *ends])
+
+
+def _command(*words: str, show: Callable[[Sequence[str]], str] | None = None) -> str:
+    """Run a program in the repository; its last lines if it fails, or those that `show` picks."""
     try:
         done = subprocess.run(
             words, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False,
@@ -144,7 +158,8 @@ def _command(*words: str) -> str:
     except subprocess.TimeoutExpired:
         return f"no end after {_SECONDS // 60} minutes: {' '.join(words)}"
     lines = (done.stdout + done.stderr).strip().splitlines()
-    return "" if done.returncode == 0 else _last(lines) or f"exit code {done.returncode}"
+    picked = (show or _last)(lines)
+    return "" if done.returncode == 0 else picked or f"exit code {done.returncode}"
 
 
 def _environment() -> dict[str, str]:

@@ -37,7 +37,7 @@ def side_by_side(run: Callable[[int], None], shares: Sequence[Sequence[int]]) ->
     """Call `run(item)` for all items, those of a share one after the other in a thread of its own.
 
     If a call fails, or Ctrl-C interrupts the wait, no further item is begun. After Ctrl-C the calls
-    under way go on behind the caller's back; they cannot be stopped.
+    under way continue behind the caller's back; they cannot be stopped.
     """
     if len(shares) == 1:
         for item in shares[0]:

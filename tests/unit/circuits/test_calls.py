@@ -174,3 +174,11 @@ def test_every_gate_of_a_call_is_a_step(monkeypatch: pytest.MonkeyPatch):
         run_program(V3 + body, "mine")
         monkeypatch.setattr(program, "MOST_STEPS", steps - 1)
         assert "the program runs more than" in refused(body)[0]
+
+
+@pytest.mark.parametrize("angle", ["t", "2 * t"])
+def test_a_broken_power_of_a_gate_with_an_input_is_refused(angle: str):
+    body = f"input float t; gate g(s) a {{ rx(s) a; h a; }} pow(0.5) @ g({angle}) q[0];"
+    message, value, _ = refused(body)
+    assert message.endswith("a broken power of a gate with parameters is not known")
+    assert value == "g"

@@ -20,7 +20,7 @@ from qstore_ray.circuits.library.library import (
     kept_qubits,
     pairs,
 )
-from qstore_ray.circuits.library.row_angles import Features
+from qstore_ray.circuits.library.row_angles import Bits, Features
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit.qiskit import from_qiskit
 from qstore_ray.circuits.template import Op, Template
@@ -476,3 +476,10 @@ def test_a_row_of_zeros_is_no_state_and_is_found():
     with pytest.raises(DataError, match="row 3 is all zeros") as caught:
         _circuit("amplitude").amplitudes(x)
     assert caught.value.field == "x"
+
+
+def test_a_bit_has_no_derivative_and_the_way_out_is_told():
+    with pytest.raises(CircuitError, match="basis encoding has no derivative") as caught:
+        Bits().pullback(np.zeros((1, 2)), np.ones((1, 2)))
+    assert caught.value.field == "encoding"
+    assert "encoding angle" in caught.value.fix

@@ -42,6 +42,7 @@ RUN = {
     "array[int, 2] x = {1, 2}; x[0] = 0; x q[x[0]]; x q[x[1]];": "x 0; x 2",
     "int a = 1; a += 1; a *= 3; a -= 4; x q[a];": "x 2",
     "nop; nop q[0]; barrier; barrier q; delay[100ns] q[0]; delay(100) q; delay q; h q[0];": "h 0",
+    "delay[100ns] q[0]; x q[1]; h q[0];": "x 1; h 0",
     "box { h q[0]; } box[2 * 3ns] { x q[1]; } box h q[2];": "h 0; x 1; h 2",
     "reset; reset q[1]; h q[1]; reset q[0];": "h 1",
     "opaque magic(a) b; opaque other c, d; h q[0];": "h 0",

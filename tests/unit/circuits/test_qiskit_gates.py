@@ -10,6 +10,7 @@ from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import (
     AnnotatedOperation,
     ControlModifier,
+    ForLoopOp,
     Gate,
     Instruction,
     InverseModifier,
@@ -17,6 +18,7 @@ from qiskit.circuit import (
     ParameterVector,
     PowerModifier,
 )
+from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import (
     CCXGate,
     CPhaseGate,
@@ -364,3 +366,14 @@ def test_qubits_of_a_transpiled_circuit_are_in_the_order_from_before():
     found = from_qiskit(device)
     assert found.wires == (3, 2)
     assert [(op.gate, op.qubits) for op in found.template.ops] == [("h", (0,)), ("cx", (0, 1))]
+
+
+def test_a_loop_over_a_classical_variable_is_refused():
+    number = expr.Var.new("i", types.Uint(8))
+    body = QuantumCircuit(1, inputs=[number])
+    body.h(0)
+    circuit = QuantumCircuit(1)
+    circuit.append(ForLoopOp(range(2), number, body), [0])
+    with pytest.raises(CircuitError, match="for_loop over a classical variable") as caught:
+        from_qiskit(circuit)
+    assert (caught.value.value, caught.value.fix) == ("for_loop", "")

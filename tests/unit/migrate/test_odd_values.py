@@ -282,16 +282,17 @@ def test_what_aliases_repeat_counts_as_text(tmp_path, monkeypatch):
     """A file of 1 MiB with twenty aliases would grow by a factor of thousand."""
     monkeypatch.setattr(reading, "_LARGEST_WRITTEN_OUT", 200)
     file = tmp_path / "old.yaml"
-    file.write_text(f"training: {{n_qubits: 4, tags: &a [{'1, ' * 20}], more: [*a, *a]}}")
+    start = "training: {max_shots: 4, epochs: 2, base_shots: 4"
+    file.write_text(f"{start}, tags: &a [{'1, ' * 20}], more: [*a, *a]}}")
     with pytest.raises(DataError, match="aliases written out"):
         migrate_file(file)
-    file.write_text(f"training: {{n_qubits: 4, tags: [{'1, ' * 20}]}}")
+    file.write_text(f"{start}, tags: [{'1, ' * 20}]}}")
     assert migrate_file(file).product == "q_store"
 
 
 def test_names_and_dates_of_yaml_are_texts(tmp_path):
     file = tmp_path / "old.yaml"
-    file.write_text("training: {n_qubits: 4, 5: 2020-01-02, true: 1}\n")
+    file.write_text("training: {max_circuit_depth: 4, 5: 2020-01-02, true: 1}\n")
     (job,) = migrate_file(file, IRIS).jobs
     values = {each.old: each.value for each in job.keys}
     assert values["TrainingConfig.5"] == "2020-01-02"
@@ -374,3 +375,36 @@ def test_what_a_job_has_of_qemlflow(values, wanted, tmp_path):
     job = of_json(whole, tmp_path, [])
     found = tomllib.loads(job.toml)
     assert found == {"name": "old"} | wanted
+
+
+OF_OTHERS = [
+    {"n_qubits": 4, "n_layers": 3, "lr": 0.01, "epochs": 50, "device": "default.qubit"},
+    {"seed_everything": 42, "n_qubits": 8, "trainer": {"max_epochs": 50, "callbacks": []},
+     "model": {"class_path": "pkg.Classifier"}, "data": {"class_path": "pkg.Images"}},
+    {"circuit_depth": 9, "n_epoch": 100, "lr": 0.01, "repeat": 10},
+    {"dataset": {"name": "mnist", "input_name": "image"}, "run": {"n_epochs": 200},
+     "optimizer": {"name": "adam", "lr": 5e-3}, "model": {"arch": {"n_wires": 4}}},
+    {"training": {"epochs": 30, "learning_rate": 0.01}, "dataset": {"name": "moons"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values", OF_OTHERS, ids=["pennylane", "lightning", "born", "torch", "own"]
+)
+def test_the_configuration_of_another_program_is_not_taken_for_an_old_one(tmp_path, values):
+    """Its learning rate would be dropped as unknown, and the old default written in its place."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(values))
+    assert migrate_file(file).product == ""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"epochs": 50, "n_qubits": 8}, {"epochs": 50, "n_qubits": 8, "learnig_rate": 0.1},
+     {"n_qubits": 8, "lr": 0.1, "seed": 1, "shots_per_circuit": 100}],
+    ids=["usual", "misspelt", "its-own-field"],
+)  # fmt: skip
+def test_few_fields_of_q_store_are_enough(tmp_path, values):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(values))
+    assert migrate_file(file).product == "q_store"

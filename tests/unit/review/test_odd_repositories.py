@@ -38,6 +38,12 @@ def _found(result: ReviewResult) -> list[tuple[str, int]]:
     return [(flaw.path, flaw.line) for flaw in result.flaws]
 
 
+def test_a_bare_repository_is_named(tmp_path):
+    subprocess.run(["git", "init", "-q", "--bare"], cwd=tmp_path, check=True)
+    with pytest.raises(UsageError, match="it is bare"):
+        review(tmp_path, [], ALONE)
+
+
 def test_before_the_first_commit_everything_is_new(tmp_path):
     repository = Repository(tmp_path)
     assert review(tmp_path, [], ALONE).flaws == []
