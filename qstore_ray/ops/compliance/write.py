@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from qstore_ray.files import expanded
 from qstore_ray.ops.compliance.audit import audit_part
 from qstore_ray.ops.compliance.card import model_card_part
 from qstore_ray.ops.compliance.checks import DataCheck
@@ -61,14 +62,15 @@ def compliance_of(folder: Path, data: DataCheck | None = None) -> ComplianceDocu
     )
 
 
-def write_compliance(folder: Path, data: DataCheck | None = None) -> WrittenCompliance:
+def write_compliance(folder: str | Path, data: DataCheck | None = None) -> WrittenCompliance:
     """Write the document into the run folder, as HTML and as JSON; see `compliance_of`.
 
     Raises:
         RunError: run.json is missing or damaged, or the folder cannot be written to.
     """
-    found = compliance_of(folder, data)
-    page, table = folder / PAGE, folder / TABLE
+    run_dir = expanded(folder)
+    found = compliance_of(run_dir, data)
+    page, table = run_dir / PAGE, run_dir / TABLE
     text = json.dumps(found.as_table(), indent=1, allow_nan=False, ensure_ascii=False)
     write_atomically(table, text + "\n")
     write_atomically(page, rendered(found))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.files import expanded
 from qstore_ray.track.base import write_atomically
 from qstore_ray.train.report.gathering import gather
 from qstore_ray.train.report.page import DrawnRun, draw
@@ -22,7 +23,7 @@ REPORT = "report.html"
 
 
 def write_report(
-    run_dir: Path,
+    run_dir: str | Path,
     *,
     dataset: Dataset | None = None,
     confusion: AnyArray | None = None,
@@ -38,8 +39,9 @@ def write_report(
         ConfigError: the matrix is not one of counts, or the classes do not fit it.
         RunError: the file cannot be written.
     """
-    facts = gather(run_dir, dataset=dataset, confusion=confusion)
-    return keep_page(run_dir, draw(facts))
+    folder = expanded(run_dir)
+    facts = gather(folder, dataset=dataset, confusion=confusion)
+    return keep_page(folder, draw(facts))
 
 
 def keep_page(run_dir: Path, drawn: DrawnRun) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.files import write_durably
+from qstore_ray.files import expanded, write_durably
 from qstore_ray.storage.address import storage_folder
 from qstore_ray.train.run.origin import refresh_study
 from qstore_ray.train.run.run_folder import check_name
@@ -196,7 +196,7 @@ class StudyResult:
         more = {"statuses": self.statuses, "failures": self.failures()}
         return cast("StudyResultDict", {"schema": SCHEMA, **asdict(self), **more})
 
-    def write(self, folder: Path) -> dict[str, Path]:
+    def write(self, folder: str | Path) -> dict[str, Path]:
         """Write `result.json`, `trials.parquet`, and `best.toml` if a best trial exists.
 
         Returns:
@@ -207,7 +207,7 @@ class StudyResult:
         """
         from pyarrow import BufferOutputStream, parquet
 
-        stream = BufferOutputStream()
+        place, stream = expanded(folder), BufferOutputStream()
         parquet.write_table(self.to_arrow(), stream)
         files = {
             "json": ("result.json", json.dumps(self.to_dict(), indent=1, allow_nan=False).encode()),
@@ -216,8 +216,8 @@ class StudyResult:
         if self.best:
             files["best"] = ("best.toml", self.best_toml().encode())
         for name, data in files.values():
-            write_durably(folder / name, data)
-        return {kind: folder / name for kind, (name, _) in files.items()}
+            write_durably(place / name, data)
+        return {kind: place / name for kind, (name, _) in files.items()}
 
     def to_arrow(self) -> Any:
         """A row a trial; a column a parameter and objective, lists and mixed types as JSON text."""

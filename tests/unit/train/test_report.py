@@ -126,7 +126,7 @@ def test_scores_by_class_follow_from_the_matrix(trained, copied):
 
 
 def test_a_folder_alone_is_enough(copied):
-    page = _page(write_report(copied))
+    page = _page(write_report(str(copied)))
     assert "There is no confusion matrix" in page.words
     assert "train 120" in page.words
     assert page.tags.count("img") == 4  # loss, accuracy, learning rate, gradients

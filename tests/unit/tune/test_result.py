@@ -66,7 +66,7 @@ def test_json_and_parquet_say_the_same(tmp_path):
     result = _searched(
         tmp_path, [[0.2], TrialFailure("out of memory"), [0.9]], objectives=GOALS[:1]
     )
-    files = result.write(tmp_path)
+    files = result.write(str(tmp_path))
     read = json.loads(files["json"].read_bytes())
     assert read == json.loads(json.dumps(result.to_dict()))
     assert read["schema"] == 1

@@ -153,7 +153,7 @@ def test_the_user_is_named_only_by_a_tag(run, copied):
 def test_secrets_are_hidden(copied):
     set_field(copied, "hunter2", "track", "tags", "api_key")
     set_field(copied, "https://ada:hunter2@example.org/x.csv", "dataset", "params", "url")
-    written = write_compliance(copied)
+    written = write_compliance(str(copied))
     for path in (written.page, written.table):
         assert "hunter2" not in path.read_text(encoding="utf-8")
 
