@@ -110,6 +110,8 @@ def converted(kind: str, value: Any) -> Any:
         raise ValueError(f"an input becomes {kind}, which no circuit of gates can do")
     if not isinstance(value, int | float):
         return value
+    if kind == "uint" and value < 0:
+        raise ValueError(f"cannot make it uint: {value} is negative")
     try:
         return _TYPES[kind](value) if kind in _TYPES else value
     except FAILURES as exc:
@@ -181,11 +183,13 @@ def function(name: str, value: Any) -> Any:
 
 
 def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
-    if symbol == "/" and version == 3 and type(a) is int and type(b) is int:
+    if symbol in ("/", "%") and version == 3 and type(a) is int and type(b) is int:
         if not b:
             raise ZeroDivisionError("division by zero")
         quotient = abs(a) // abs(b)  # int(a / b) is rounded beyond 2^53
-        return quotient if (a < 0) == (b < 0) else -quotient
+        if (a < 0) != (b < 0):
+            quotient = -quotient  # towards zero, as in C; the remainder has the sign of a
+        return quotient if symbol == "/" else a - b * quotient
     if symbol == "<<" and b > _MOST_BITS:
         raise ValueError("the shift is too large")
     if symbol == "**" and a.bit_length() * abs(b) > _MOST_BITS:

@@ -34,6 +34,8 @@ RUN = {
     "bit c; c = 1; if (c) x q[0]; c = measure q[1]; c = 0; if (c) x q[2];": "x 0; measure 1>0",
     "float t; { t = 0.5; } rx(t) q[0];": "rx(0.5) 0",
     "int n = 6; n /= 4; n <<= 1; n |= 1; n %= 2; n **= 5; rx(n) q[0];": "rx(1.0) 0",
+    "int n = -7; rx(n % 3) q[0]; rx(7 % -3) q[0]; n %= -3; rx(n) q[0];":
+        "rx(-1.0) 0; rx(1.0) 0; rx(-1.0) 0",
     "int n = 1; { n = 2; int n = 3; n = 4; } x q[n];": "x 2",
     "def two() -> int { return 2; } int n = two(); n += two(); rx(n) q[0];": "rx(4.0) 0",
     "let a = q[2]; let b = q[0]; let c = a ++ b; x a; cx c[0], c[1]; h c;": "x 2; cx 2,0; h 2; h 0",

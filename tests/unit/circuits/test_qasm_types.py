@@ -133,10 +133,11 @@ def test_subroutines_of_inputs():
         ("float x; rx(x) q[0];", "type float without a value"),
         ("uint n = 3; n[0] = 0; rx(n) q[0];", "a bit of a number"),
         ("uint n = 3; if (n[64] == 0) { x q[0]; }", "outside 0 to 63"),
+        ("uint[8] n = -1; rx(n) q[0];", "-1 is negative"),
     ],
     ids=[
         "endless", "brackets", "nothing", "measured", "arguments", "unknown", "input", "cast",
-        "no value", "bit", "index",
+        "no value", "bit", "index", "sign",
     ],
 )  # fmt: skip
 def test_what_cannot_be_computed_is_refused(text: str, message: str):
