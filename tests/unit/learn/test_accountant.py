@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.learn.privacy.accountant import ORDERS, PrivacyAccountant, epsilon_of
+from qstore_ray.learn.privacy.accountant import (
+    ORDERS,
+    PrivacyAccountant,
+    epsilon_of,
+    step_divergence,
+)
 from qstore_ray.learn.privacy.calibration import noise_for
 from qstore_ray.learn.privacy.config import PrivacyConfig
 from qstore_ray.learn.privacy.noise import NoiseKey
@@ -215,3 +220,14 @@ def test_the_noise_of_a_key_and_a_step_is_the_same_in_every_version():
     expected = [-0.7735112992342397, 0.45393091061257923, 0.42355342420378733]
     assert NoiseKey.for_tests(7).normal(5, 3) == pytest.approx(expected, rel=1e-14)
     assert NoiseKey.for_tests(7).joined(5, 1000, 0.004).tolist() == [362, 645, 750, 761]
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.5, math.nan])
+def test_a_rate_that_is_no_probability_is_refused(rate):
+    with pytest.raises(ConfigError, match="a row joins a step with a probability") as caught:
+        step_divergence(rate, 1.0)
+    assert caught.value.field == "sample_rate"
+
+
+def test_the_key_of_the_noise_is_not_written():
+    assert repr(NoiseKey.for_tests(3)) == repr(NoiseKey.drawn()) == "NoiseKey(…)"

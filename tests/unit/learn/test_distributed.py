@@ -296,3 +296,10 @@ def test_what_needs_the_same_steps_of_all_workers_is_refused(
     assert (caught.value.field, caught.value.value) == (field, value)
     assert said.format(name) in str(caught.value)
     assert fix.format(name) in caught.value.fix
+
+
+@pytest.mark.parametrize("largest", [1.0, 2.0, 127.0, 3e-320])
+def test_eight_bits_keep_a_number_to_a_share_of_the_largest(largest):
+    vector = largest * np.array([1.0, -0.5, 0.25, 0.0])
+    (sent,) = _sent(EightBits(), [vector])
+    np.testing.assert_allclose(sent.total, vector, atol=largest / 127 + 5e-324, rtol=0)

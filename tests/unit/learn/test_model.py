@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp
@@ -201,3 +203,11 @@ def test_an_operator_has_as_many_qubits_as_the_circuit_that_is_taken_by_default(
     assert ModelConfig(observables=[SparsePauliOp("ZIIX")]).observables == ["X0 Z3"]
     with pytest.raises(CircuitError, match="the operator is of 2 qubits, the circuit has 4"):
         ModelConfig(observables=[SparsePauliOp("ZZ")])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_of_a_circuit_is_kept_as_the_text_that_its_user_wrote(kind, tmp_path: Path):
+    text = "OPENQASM 3.0;\n// mine\ninput float a;\ninput float x;\nqubit q;\nrx(x + a) q;\n"
+    file = tmp_path / "mine.qasm"
+    file.write_text(text, encoding="utf-8")
+    assert ModelConfig(circuit=kind(file)).circuit == text

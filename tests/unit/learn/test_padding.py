@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,19 @@ def test_a_key_reaches_the_backends_that_draw():
         if method is shift:
             linearize(method, backend, template, SEEN, bindings)
             assert [options for _, options in backend.asked] == [{}]
+
+
+def test_a_key_does_not_reach_a_backend_that_never_draws():
+    template, bindings, _ = _case("zeros", 1)
+    asked = []
+
+    def evaluate(*given, **options):
+        asked.append(options)
+        return PLAIN.evaluate(*given)
+
+    backend: Any = SimpleNamespace(name="plain", evaluate=evaluate)
+    linearize(get_gradient("spsa", PLAIN), backend, template, SEEN, bindings, key=DrawKey((1, 2)))
+    assert asked == [{}]
 
 
 def test_gradients_of_a_layer_are_outer_products_of_rows_or_their_sums():

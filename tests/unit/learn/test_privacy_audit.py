@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.privacy.audit import (
@@ -101,3 +101,16 @@ def test_the_largest_area_of_a_claim():
 def test_more_guesses_than_canaries_or_none_are_refused(made):
     with pytest.raises(ConfigError, match="guesses"):
         guesses(np.arange(10.0), np.arange(10) % 2.0, made)
+
+
+@pytest.mark.parametrize(("made", "right"), [(1, 1), (5, 3), (12, 12), (9, 0)])
+def test_the_chance_of_guesses_is_its_formula_term_by_term(made, right):
+    """β + 2mδ · max over i of (1/i) Σ P(V = v) for the i values v below the right ones."""
+    epsilon, delta, canaries = 0.7, 0.01, 6
+    p = math.exp(epsilon) / (1.0 + math.exp(epsilon))
+    beta = sum(binom.pmf(v, made, p) for v in range(right, made + 1))
+    means = [
+        sum(binom.pmf(right - k, made, p) for k in range(1, i + 1)) / i for i in range(1, right + 1)
+    ]
+    expected = min(1.0, beta + 2 * canaries * delta * max(means, default=0.0))
+    assert chance_of(Guesses(made, right), epsilon, delta, canaries) == pytest.approx(expected)

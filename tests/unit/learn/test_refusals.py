@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.library import ENCODINGS
 from qstore_ray.circuits.template import Op, Template, param, row
@@ -21,7 +22,7 @@ from qstore_ray.errors import (
     UnknownNameError,
 )
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.gradients.parameter_shift import ParameterShift
+from qstore_ray.learn.gradients.parameter_shift import ParameterShift, RandomCoordinateShift
 from qstore_ray.learn.gradients.spsa import SpsaGradient
 from qstore_ray.learn.kernel.alignment import alignment
 from qstore_ray.learn.kernel.overlap import check_overlaps
@@ -138,6 +139,15 @@ REFUSALS: dict[str, Refusal] = {
             rows_gradient=True,
         ),
         CircuitError, "trainer.gradient", "parameter_shift",
+        "parameter shift cannot differentiate amplitudes",
+        "Take gradient = 'adjoint' on the statevector backend.",
+    ),
+    "a drawn shift of amplitudes": (
+        lambda: RandomCoordinateShift().plan(
+            AMPLITUDES, Bindings(np.zeros((1, 0)), np.zeros(1), np.eye(2)[:1]),
+            rows_gradient=True, key=DrawKey((1,)),
+        ),
+        CircuitError, "trainer.gradient", "random_coordinate_shift",
         "parameter shift cannot differentiate amplitudes",
         "Take gradient = 'adjoint' on the statevector backend.",
     ),

@@ -16,6 +16,7 @@ from qstore_ray.learn.scoring import (
     METRICS,
     Answers,
     Scoring,
+    _recall,
     answers_of,
     is_uneven,
     missed_classes,
@@ -190,3 +191,13 @@ def test_scikit_learn_is_imported_only_where_a_metric_is_computed():
     code = "import sys, qstore_ray.train.trainer; print('sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_recall_of_a_class_counts_the_weights_of_its_rows():
+    y, predicted = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
+    weight = np.array([3.0, 1.0, 1.0, 1.0])
+    assert _recall(0).value(y, predicted, weight) == 0.75
+    assert _recall(0).value(y, predicted, None) == 0.5
+    labels = np.stack([y == 0, y == 1], axis=1).astype(int)
+    told = np.stack([predicted == 0, predicted == 1], axis=1).astype(int)
+    assert _recall(0).value(labels, told, weight) == 0.75
