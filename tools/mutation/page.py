@@ -24,7 +24,7 @@ GOAL = 0.85
 _PACKAGES = ("mutmut", "pytest", "hypothesis", "numpy", "qiskit")
 _WHY = {"survived": "–", "unreached": "no test so fast calls the function"}
 _LIMITS = (
-    "{written:.10}, {share:.0%} of the mutants (seed {seed}). A test takes at most "
+    "{written:.10}, {share:.1%} of the mutants (seed {seed}). A test takes at most "
     "{test_seconds:g} CPU seconds, those of a mutant together {mutant_seconds:g}, and further ones "
     "of a mutant that survives these {survivor_seconds:g}."
 )

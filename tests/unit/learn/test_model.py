@@ -211,3 +211,14 @@ def test_a_file_of_a_circuit_is_kept_as_the_text_that_its_user_wrote(kind, tmp_p
     file = tmp_path / "mine.qasm"
     file.write_text(text, encoding="utf-8")
     assert ModelConfig(circuit=kind(file)).circuit == text
+
+
+def test_an_operator_on_a_circuit_whose_features_only_the_user_can_tell_apart():
+    text = (
+        "OPENQASM 3.0;\ninput float x;\ninput float x_0;\nqubit[2] q;\nrx(x) q[0]; rx(x_0) q[1];\n"
+    )
+    operator = SparsePauliOp("IZ")
+    config = ModelConfig(circuit=text, features=["x", "x_0"], observables=[operator])
+    assert config.observables == ["Z0"]
+    with pytest.raises(CircuitError, match="two parameters are the same feature"):
+        ModelConfig(circuit=text, observables=[operator])
