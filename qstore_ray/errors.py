@@ -303,9 +303,7 @@ def unknown_name_error(
     names = sorted(known)
     folded = {known.casefold(): known for known in names}
     near = [meant] if meant else difflib.get_close_matches(str(name), names, n=1)
-    if not near:  # in capitals, maybe
-        alike = difflib.get_close_matches(str(name).casefold(), folded, n=1)
-        near = [folded[found] for found in alike]
+    near = near or [folded[k] for k in difflib.get_close_matches(str(name).casefold(), folded, n=1)]
     hint = f"Did you mean {near[0]!r}? " if near else ""
     if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
         hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "

@@ -59,8 +59,8 @@ def find_files(path: str) -> Listing:
         matches = [str(match) for match in Path(anchor).glob(where[len(anchor) :])]
     except ValueError as exc:
         raise ConfigError(f"not a pattern: {exc}", field="params.path", value=where) from exc
-    found = sorted(match for match in matches if Path(match).is_file())
-    return Listing("", _matched(where, found, _what_to_check(path, where)))
+    kept = sorted(match for match in matches if Path(match).is_file())
+    return Listing("", _matched(where, kept, _what_to_check(path, where)))
 
 
 def _what_to_check(path: str, where: str) -> str:
