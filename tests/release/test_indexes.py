@@ -69,9 +69,13 @@ def _wheel(folder: Path, version: str) -> Path:
     )
     with zipfile.ZipFile(path, "w") as wheel:
         text = f"Metadata-Version: 2.1\nName: small-package\nVersion: {version}\n"
-        wheel.writestr(f"{info}/METADATA", text)
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\n")
-        wheel.writestr(f"{info}/RECORD", "")
+        for name, content in (
+            ("METADATA", text),
+            ("WHEEL", "Wheel-Version: 1.0\n"),
+            ("RECORD", ""),
+        ):
+            # Without a date of its own the file has that of the clock, and the wheel other bits.
+            wheel.writestr(zipfile.ZipInfo(f"{info}/{name}"), content)
     return path
 
 
