@@ -11,10 +11,9 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.privacy.rows import RowPrivacy
 from qstore_ray.federated.rows import ClientRows
-from qstore_ray.federated.strategies.base import ClientUpdate
+from qstore_ray.federated.strategies.base import ClientUpdate, RoundTask
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.config import TrainerConfig

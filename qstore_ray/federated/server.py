@@ -22,12 +22,12 @@ from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.federated.checks import fault_of, memory_fault
 from qstore_ray.federated.config import FederationConfig
 from qstore_ray.federated.fleet import ClientFault, Fleet
-from qstore_ray.federated.hosts.member import HiddenUpdate, RoundTask
+from qstore_ray.federated.hosts.member import HiddenUpdate
 from qstore_ray.federated.journal import Membership, RoundJournal
 from qstore_ray.federated.secure_sum import crypto
 from qstore_ray.federated.secure_sum.graph import GraphRule
 from qstore_ray.federated.secure_sum.run import check_threshold, collected_sum
-from qstore_ray.federated.strategies.base import ClientUpdate, Strategy
+from qstore_ray.federated.strategies.base import ClientUpdate, RoundTask, Strategy
 
 if TYPE_CHECKING:
     from qstore_ray.federated.privacy.clients import ClientPrivacy

@@ -10,12 +10,12 @@ import pytest
 
 from qstore_ray.errors import ConfigError, InterruptedRunError, RunExistsError
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.hosts.member import RoundMember, RoundTask, clipped
+from qstore_ray.federated.hosts.member import RoundMember, clipped
 from qstore_ray.federated.privacy.clients import ClientPrivacy
 from qstore_ray.federated.rows import ClientRows
 from qstore_ray.federated.server import first_state, run_round
 from qstore_ray.federated.strategies import get_strategy
-from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule
+from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule, RoundTask
 from qstore_ray.federated.trainer import FederatedTrainer
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.privacy.accountant import PrivacyAccountant

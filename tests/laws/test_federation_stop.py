@@ -218,8 +218,7 @@ def test_a_client_alone_stops_by_an_event_too():
     trainer = TrainerConfig(batch_size=8)
     x = np.random.default_rng(0).normal(size=(16, 2))
     rows = ClientRows(x, (x[:, 0] > 0).astype(int), ("no", "yes"))
-    from qstore_ray.federated.hosts.member import RoundTask
-    from qstore_ray.federated.strategies.base import LocalRule
+    from qstore_ray.federated.strategies.base import LocalRule, RoundTask
     from qstore_ray.learn.model import build_model
 
     model = build_model(ModelConfig(n_qubits=2, layers=1), n_features=2, n_classes=2)

@@ -25,9 +25,8 @@ from qstore_ray.errors import ConfigError, MissingDependencyError, UsageError
 from qstore_ray.federated.checks import check_federation
 from qstore_ray.federated.client import LocalClient
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.rows import ClientRows, check_regression
-from qstore_ray.federated.strategies.base import LocalRule
+from qstore_ray.federated.strategies.base import LocalRule, RoundTask
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model

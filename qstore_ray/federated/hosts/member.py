@@ -19,47 +19,12 @@ from qstore_ray.federated.fleet import ClientFault
 from qstore_ray.federated.secure_sum import crypto
 from qstore_ray.federated.secure_sum.graph import SumGraph
 from qstore_ray.federated.secure_sum.member import OpenedShares, SealedShares, SumMember
-from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule
+from qstore_ray.federated.strategies.base import ClientUpdate, RoundTask
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 _SEALED: Final = "sealed"
-
-
-class RoundTask(NamedTuple):
-    """What the server asks of a client.
-
-    Attributes:
-        round: its number, from 0. theta: the server's model (P,). rule: of the strategy.
-        control: the server's control variate (P,), with SCAFFOLD.
-        run: names the run. hidden: the update is for a secure sum.
-        clip: the largest norm of the change of θ; None for any.
-        asked: how often the client was asked before.
-    """
-
-    round: int
-    theta: FloatArray
-    rule: LocalRule
-    control: FloatArray | None = None
-    run: str = ""
-    hidden: bool = False
-    clip: float | None = None
-    asked: int = 0
-
-    def corrected(
-        self, theta: FloatArray, gradient: FloatArray, own: FloatArray | None
-    ) -> FloatArray:
-        """g + μ (θ − θ_t) − c_i + c (P,), as far as the rule asks for it.
-
-        Args:
-            own: the client's control variate c_i (P,).
-        """
-        if self.rule.proximal:
-            gradient = gradient + self.rule.proximal * (theta - self.theta)
-        if self.rule.control and self.control is not None and own is not None:
-            gradient = gradient - own + self.control
-        return gradient
 
 
 class HiddenUpdate(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Final
 
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.federated.config import FederationConfig
-from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.secure_sum.crypto import derived_key
+from qstore_ray.federated.strategies.base import RoundTask
 from qstore_ray.learn.privacy.config import PrivacyConfig
 from qstore_ray.learn.privacy.noise import NoiseKey
 from qstore_ray.train.config import TrainerConfig

@@ -29,9 +29,9 @@ from qstore_ray.federated.fleet import (
     late_fault,
 )
 from qstore_ray.federated.hosts.host import OPEN, TAKE_SECRET, ClientHost
-from qstore_ray.federated.hosts.member import RoundTask
 from qstore_ray.federated.hosts.sites import ClientSite
 from qstore_ray.federated.rows import ClientRows
+from qstore_ray.federated.strategies.base import RoundTask
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray.errors import meaning
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from qstore_ray.federated.fleet import LocalFleet
-from qstore_ray.federated.hosts.member import RoundMember, RoundTask
-from qstore_ray.federated.strategies.base import ClientUpdate
+from qstore_ray.federated.hosts.member import RoundMember
+from qstore_ray.federated.strategies.base import ClientUpdate, RoundTask
 
 P, CLIENTS = 5, 10
 

@@ -23,14 +23,14 @@ from qstore_ray.federated.checks import fault_of
 from qstore_ray.federated.config import PARTS, FederationConfig
 from qstore_ray.federated.fleet import ClientFault, LocalFleet, RoundWatch
 from qstore_ray.federated.hosts.host import DESCRIBE, ClientHost
-from qstore_ray.federated.hosts.member import RoundMember, RoundTask
+from qstore_ray.federated.hosts.member import RoundMember
 from qstore_ray.federated.hosts.sites import ClientSite, site_key
 from qstore_ray.federated.opening import all_answers
 from qstore_ray.federated.result import FederatedResult
 from qstore_ray.federated.rows import ClientRows, check_regression
 from qstore_ray.federated.secure_sum.crypto import opened_memory, sealed_memory
 from qstore_ray.federated.strategies import STRATEGIES, get_strategy
-from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule
+from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule, RoundTask
 from qstore_ray.federated.strategies.robust import MultiKrum
 from qstore_ray.federated.trainer import FederatedTrainer
 from qstore_ray.learn.config import ModelConfig
