@@ -152,7 +152,7 @@ def _check_cpus(
             f"are {present:g}",
             field=f"{field}.num_workers",
             value=num_workers,
-            fix=f"Take at most {int(present // config.cpus_per_worker)} workers, or set "
+            fix=f"Set {field}.num_workers to {int(present // config.cpus_per_worker)} or less, or "
             f"cluster.cpus_per_worker to {present / num_workers:g} or less.",
         )
 
