@@ -156,7 +156,7 @@ class Follower:
 
     def _hand_on(self, shown: bool = True) -> None:
         for record in self._tail.read():
-            self._mind_the_clock(str(record.get("event")))
+            self._mind_the_clock(record)
             if record.get("event") == "epoch":
                 for lane in self._lanes:
                     lane.offer(record)
@@ -174,12 +174,13 @@ class Follower:
             self._long_step_at = float("inf")
             self._say("note", _LONG_STEP)
 
-    def _mind_the_clock(self, event: str) -> None:
+    def _mind_the_clock(self, record: Record) -> None:
+        event = record.get("event")
         if event in ("step", "epoch"):
             self._begin_trackers_at = 0.0
         if event in ("step", "epoch", "end"):
             self._long_step_at = float("inf")
-        elif event == "start":
+        elif event == "start" and self._display is not None and "clients" not in record:
             self._long_step_at = time.monotonic() + _LONG_STEP_SECONDS
 
     def _prepare(self) -> None:

@@ -225,7 +225,7 @@ def test_more_workers_than_the_cluster_holds_are_refused_before_anything_is_writ
     with pytest.raises(ResourceError) as caught:
         _trainer(tmp_path, "ray", ClusterConfig(), num_workers=3).fit(digits)
     assert caught.value.field == "trainer.num_workers"
-    assert "at most 2 workers" in caught.value.fix
+    assert "num_workers to 2 or less" in caught.value.fix
     assert list(tmp_path.iterdir()) == [], "nothing was written"
 
 
