@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from tests.release.small_project import GIT, SmallProject, small_project
+from tests.release.small_project import SmallProject
 from tests.release.test_indexes import _wheel
 from tools.release import changelog, numbers
 from tools.release.__main__ import main
@@ -17,15 +17,6 @@ from tools.release.index import FolderIndex
 from tools.release.project import Project
 from tools.release.repository import Repository
 from tools.release.signing import Signer
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallProject:
-    for name, value in GIT.items():
-        monkeypatch.setenv(name, value)
-    made = small_project(tmp_path)
-    made.change("good", "The answer is good.")
-    return made
 
 
 def _run(project: SmallProject, *words: str) -> int:

@@ -7,24 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.release.small_project import GIT, SmallProject, small_project
+from tests.release.small_project import SmallProject
 from tests.release.test_indexes import _wheel
 from tests.release.test_interrupted import _run, _tagged
 from tools.release.changelog import withdrawn
 from tools.release.notes import notes
 from tools.release.project import Project
 from tools.release.signing import Signer
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallProject:
-    for name, value in GIT.items():
-        monkeypatch.setenv(name, value)
-    made = small_project(tmp_path)
-    made.change("good", "The answer is good.")
-    return made
 
 
 def _released(*versions: str) -> str:
