@@ -34,8 +34,8 @@ which the first step has better use."""
 _LONG_STEP_SECONDS = 30.0
 """After this time without a step it is said: a wide circuit may need hours for one."""
 _LONG_STEP = (
-    f"no step is done after {_LONG_STEP_SECONDS:.0f} s; of a job file, estimate_job() says how "
-    "long one takes"
+    f"no step is done after {_LONG_STEP_SECONDS:.0f} s; estimate_job() says how long a step of a "
+    "job file takes"
 )
 
 
